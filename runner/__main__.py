@@ -1,0 +1,98 @@
+"""The command line: Hydra composes, :mod:`runner.tasks` does the rest, and errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run the command line; return the exit code."""
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
+        from runner.report.help import help_text
+
+        print(help_text())
+        return 0
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _compose_and_execute(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted: all processes of the run were ended", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _compose_and_execute(arguments: list[str]) -> int:
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let Hydra's errors reach us, to be told in our way
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from runner.errors import RunnerError
+    from runner.spec.compose import explain
+
+    try:
+        if any(argument.startswith(("-", "hydra.")) for argument in arguments):
+            return _with_hydra_main()
+        return _with_hydra_compose(arguments)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _tell(explain(error, arguments))
+    except RunnerError as error:
+        return _tell(error)
+
+
+def _with_hydra_compose(overrides: list[str]) -> int:
+    """A single run. Hydra's application entry would compose everything twice; this takes half the time."""
+    from hydra import compose, initialize_config_dir
+
+    from runner.spec.compose import config_dir
+    from runner.tasks import execute
+
+    with initialize_config_dir(config_dir(), job_name="runner", version_base="1.3"):
+        config = compose("config", overrides)
+    execute(config, overrides, sweep_folder=None)
+    return 0
+
+
+def _with_hydra_main() -> int:
+    """Whatever needs Hydra's own flags: sweeps, other config folders, showing the composed configuration."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import DictConfig
+
+    from runner.errors import RunnerError
+    from runner.spec.compose import config_dir
+    from runner.tasks import execute
+
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> None:
+        settings = HydraConfig.get()
+        swept = settings.mode == RunMode.MULTIRUN
+        sweep_folder = Path(settings.sweep.dir) / str(settings.job.num) if swept else None
+        try:
+            execute(config, list(settings.overrides.task), sweep_folder)
+        except RunnerError as error:  # told here, and not raised: an exception would end a sweep
+            codes.append(_tell(error))
+
+    entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(job)
+    entry()
+    return next(iter(codes), 0)
+
+
+def _tell(error: Any) -> int:
+    print(f"\n{error}", file=sys.stderr, flush=True)
+    return int(error.code)
+
+
+def _terminate(signum: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

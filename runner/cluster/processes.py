@@ -1,0 +1,80 @@
+"""Starting the processes of a run, and making sure that none outlives it.
+
+A *template* process imports the heavy libraries once and then forks one child per party (see
+``runner.worker.template``). Two templates run side by side: while one imports secretflow, the children of the
+other read and check the tables. A checked table goes to its party's worker through anonymous memory, never
+through a second file on the disk, and the driver does not read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from runner.cluster.channel import Channel
+
+Children = Mapping[str, tuple[str, ...]]  # name of a child → the parties whose tables it handles
+
+
+class Template:
+    """A template process and its children, in a process group of their own.
+
+    Attributes:
+        channels: the control connection to each child, by name.
+        control: the control connection to the template itself, which reports how its children ended.
+    """
+
+    def __init__(
+        self, kind: str, children: Children, tables: Mapping[str, int], log: Path, preload: Iterable[str] = ()
+    ) -> None:
+        ours, theirs = {}, {}
+        for name in ("", *children):
+            here, there = socket.socketpair()
+            ours[name], theirs[name] = Channel(here), there
+        self.control = ours.pop("")
+        self.channels = ours
+        arguments = {
+            "kind": kind,
+            "preload": list(preload),
+            "control": theirs[""].fileno(),
+            "children": {
+                name: {"channel": theirs[name].fileno(), "tables": {party: tables[party] for party in parties}}
+                for name, parties in children.items()
+            },
+        }
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "runner.worker", json.dumps(arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[there.fileno() for there in theirs.values()] + sorted(tables.values()),
+                start_new_session=True,
+                env={**os.environ, **_ENVIRONMENT},
+            )
+        for there in theirs.values():
+            there.close()
+
+    def kill(self) -> None:
+        """End the template and all its children at once, and collect it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for channel in (self.control, *self.channels.values()):
+            channel.close()
+
+
+# Fewer malloc arenas hold the workers' memory down.
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
+
+
+def table_memory(parties: Iterable[str]) -> dict[str, int]:
+    """Anonymous memory for each party's checked table, as file descriptors."""
+    return {party: os.memfd_create(f"table-{party}") for party in parties}

@@ -1,0 +1,118 @@
+"""One party's table, from its file to the form that training takes, or an error that holds no value of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandera.errors
+import polars as pl
+
+from runner.data.contract import Contract, build_contract
+from runner.data.split import held_out
+from runner.data.table import PreparedTable
+from runner.errors import DataError
+from runner.files import write_bytes
+from runner.spec.model import Spec
+
+FAILURES = "data_failures.json"
+
+
+def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
+    """Read ``party``'s table, hold it to its contract, and put its rows in the order of their ids.
+
+    The full report of a failure, with the values, goes to ``data_failures.json`` in the party's own ``folder``;
+    the error itself names columns, checks and counts only.
+
+    Raises:
+        DataError: for a missing, unreadable or empty file, a broken contract, or a split without rows.
+    """
+    table = spec.data.tables[party]
+    needs_label = spec.task.to_run() != "predict" or spec.label.predict != "none"
+    contract = build_contract(
+        party,
+        table.contract,
+        id_column=spec.data.id,
+        label=spec.label.column if party == spec.label.holder else None,
+        needs_label=needs_label,
+        objective=spec.sgb.objective,
+    )
+    frame = _read(party, Path(table.path))
+    _validate(party, frame, contract, folder)
+    ordered = frame.sort(spec.data.id)
+    ids = ordered[spec.data.id].to_numpy()
+    if ids.dtype == object:
+        ids = ids.astype(str)
+    test = held_out(ids, spec.data.split)
+    if spec.task.to_run() == "predict":
+        test = np.ones_like(test)
+    elif spec.task.to_run() == "train_predict" and (test.all() or not test.any()):
+        raise DataError(
+            f"the split leaves no {'training' if test.all() else 'test'} rows",
+            where="data.split.test_fraction",
+            why=f"{len(ids)} rows were split at {spec.data.split.test_fraction}",
+            fix="change data.split.test_fraction, or bring more rows",
+        )
+    label = ordered[contract.label].cast(pl.Float64).to_numpy() if contract.label else None
+    if label is not None and spec.task.to_run() != "predict" and len(np.unique(label[~test])) < 2:
+        raise DataError(
+            "the label is constant in the training rows",
+            where=f"data.tables.{party}, column {spec.label.column}",
+            why="a model cannot learn to tell apart what is all the same",
+            fix="bring rows with different labels, or change data.split.key",
+        )
+    return PreparedTable(
+        ids=ids,
+        features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
+        names=contract.features,
+        label=label,
+        test=test,
+    )
+
+
+def _read(party: str, path: Path) -> pl.DataFrame:
+    where = f"data.tables.{party}.path = {path}"
+    if not path.is_file():
+        raise DataError(
+            f"{party}'s table is not there",
+            where=where,
+            why=f"there is no file {path.absolute()}",
+            fix=f"put the Parquet file there, or set data.tables.{party}.path",
+        )
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{party}'s table cannot be read",
+            where=where,
+            why=f"it is no whole Parquet file ({type(error).__name__})",
+            fix="write it again, for instance with polars' write_parquet",
+        ) from error
+    if frame.is_empty():
+        raise DataError(f"{party}'s table is empty", where=where, why="it has no rows", fix="bring a table with rows")
+    return frame
+
+
+def _validate(party: str, frame: pl.DataFrame, contract: Contract, folder: Path) -> None:
+    try:
+        contract.schema.validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as broken:
+        cases = broken.failure_cases
+        report = folder / FAILURES
+        write_bytes(report, cases.write_json().encode())
+        counts = cases.group_by("column", "check", maintain_order=True).len().rows()
+        listed = [_name_failure(str(column), str(check), number) for column, check, number in counts[:6]]
+        more = f"; and {len(counts) - 6} more" if len(counts) > 6 else ""
+        raise DataError(
+            f"{party}'s table breaks its contract",
+            where=f"data.tables.{party}, {', '.join(dict.fromkeys(str(column) for column, _, _ in counts[:6]))}",
+            why="; ".join(listed) + more,
+            fix=f"mend the table or its contract; {party} finds every case in {report}",
+        ) from None
+
+
+def _name_failure(column: str, check: str, number: int) -> str:
+    if check == "column_in_dataframe":
+        return "a column of the contract is missing in the table"
+    name = check.partition("(")[0]
+    return f"{column}: {name} fails {number} time{'s' if number != 1 else ''}"

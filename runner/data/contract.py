@@ -1,0 +1,172 @@
+"""The contract of a party's table: the user's pandera model, and what every table of a run must keep besides.
+
+A contract is a class in a Python file of the party's own, named in the spec as ``file.py:Class``:
+
+    import pandera.polars as pa
+
+    class Alice(pa.DataFrameModel):
+        patient_id: str
+        mean_radius: float = pa.Field(gt=0)
+
+Its columns, in its order, are the id, the label (at the label holder) and the features. On top of what it says, the
+runner holds every table to this: ids are unique and not null; features are numbers, not null, not NaN and not
+infinite; a label fits the objective.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+from pandera.api.polars.types import PolarsData
+
+from runner.errors import DataError
+from runner.spec.suggest import advise
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A contract, ready to validate one party's table.
+
+    Attributes:
+        schema: the pandera schema with the runner's own checks added.
+        features: the feature columns, in order.
+        label: the label column, where this party owns it and this run needs it.
+    """
+
+    schema: pa.DataFrameSchema
+    features: tuple[str, ...]
+    label: str | None
+
+
+def build_contract(
+    party: str, reference: str, *, id_column: str, label: str | None, needs_label: bool, objective: str
+) -> Contract:
+    """Read the user's contract and add what every table must keep.
+
+    Args:
+        party: whose table it is.
+        reference: ``file.py:Class``; the file is looked for beside the caller, then among the bundled contracts.
+        id_column: the column of row ids.
+        label: the label column where this party owns the label, else None.
+        needs_label: whether this run reads the label.
+        objective: SGB's objective, which fixes the labels that make sense.
+
+    Raises:
+        DataError: where the file, the class or one of its columns is not there.
+    """
+    columns = _load(party, reference).to_schema().columns
+    for name in (id_column, label):
+        if name is not None and name not in columns:
+            raise DataError(
+                f"{party}'s contract has no column {name!r}",
+                where=f"data.tables.{party}.contract = {reference}",
+                why="data.id and label.column name columns of the contract",
+                fix=advise(name, columns),
+            )
+    features = tuple(name for name in columns if name not in (id_column, label))
+    if not features:
+        raise DataError(
+            f"{party}'s contract has no feature",
+            where=f"data.tables.{party}.contract = {reference}",
+            why="besides the id and the label it names no column",
+            fix="add the party's feature columns to the class",
+        )
+    checked = {id_column: _strengthen(columns[id_column], unique=True)}
+    checked |= {name: _strengthen(columns[name], _finite()) for name in features}
+    if label is not None and needs_label:
+        checked[label] = _strengthen(columns[label], _finite(), *_label_checks(objective))
+    return Contract(pa.DataFrameSchema(checked), features, label if needs_label else None)
+
+
+def bundled_contracts() -> Path:
+    """The folder of the contracts that come with the runner: the wheel's copy, else the checkout's ``schemas/``."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_schemas"
+    return installed if installed.is_dir() else package.parent / "schemas"
+
+
+def _load(party: str, reference: str) -> Any:
+    where = f"data.tables.{party}.contract = {reference}"
+    file, _, class_name = reference.partition(":")
+    path = next((path for path in (Path(file), bundled_contracts() / file) if path.is_file()), None)
+    if path is None:
+        raise DataError(
+            f"{party}'s contract is not there",
+            where=where,
+            why=f"{file} is neither in {Path.cwd()} nor among the bundled contracts",
+            fix="write the path as file.py:Class, relative to where you start the runner",
+        )
+    module = _import(party, path, where)
+    models = {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, pa.DataFrameModel) and value is not pa.DataFrameModel
+    }
+    if class_name not in models:
+        raise DataError(
+            f"{party}'s contract has no class {class_name!r}",
+            where=where,
+            why="the file defines no pandera DataFrameModel of that name",
+            fix=advise(class_name, models),
+        )
+    return models[class_name]
+
+
+def _import(party: str, path: Path, where: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(f"contract_{party}", path)
+    if specification is None or specification.loader is None:
+        raise DataError(
+            f"{party}'s contract is not a Python file",
+            where=where,
+            why=f"{path} cannot be imported",
+            fix="name a .py file",
+        )
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        raise DataError(
+            f"{party}'s contract cannot be read",
+            where=where,
+            why=f"importing it raised {type(error).__name__}: {error}",
+            fix="run the file with python to see the line",
+        ) from error
+    return module
+
+
+def _strengthen(column: Any, *checks: pa.Check, unique: bool = False) -> pa.Column:
+    return pa.Column(column.dtype, checks=[*column.checks, *checks], nullable=False, unique=unique or column.unique)
+
+
+def _finite() -> pa.Check:
+    def finite(data: PolarsData) -> pl.LazyFrame:
+        column = pl.col(data.key)
+        is_number = data.lazyframe.collect_schema()[data.key].is_numeric()
+        return data.lazyframe.select(column.is_finite() if is_number else pl.lit(False))
+
+    return pa.Check(finite, name="finite_number", error="finite_number")
+
+
+def _values_in(values: Iterable[float]) -> pa.Check:
+    return pa.Check.isin(list(values), name="label_domain", error=f"label_is_one_of_{list(values)}")
+
+
+def _not_constant() -> pa.Check:
+    def not_constant(data: PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(data.key).n_unique() > 1)
+
+    return pa.Check(not_constant, name="not_constant", error="label_not_constant")
+
+
+def _label_checks(objective: str) -> list[pa.Check]:
+    if objective == "logistic":
+        return [_values_in((0, 1)), _not_constant()]
+    return [_not_constant()] + ([pa.Check.ge(0)] if objective == "tweedie" else [])

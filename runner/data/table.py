@@ -1,0 +1,73 @@
+"""A checked table in the form that training takes it, and its way from the checking process to the worker."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import json
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PreparedTable:
+    """One party's rows in the order of their ids.
+
+    Attributes:
+        ids: shape (rows,), int64 or str; unique, ascending.
+        features: shape (rows, features), float64, finite.
+        names: the features' names, in the contract's order.
+        label: shape (rows,), float64, where this party owns the label, else None.
+        test: shape (rows,), bool; True for the rows that are held out of training.
+
+    Only the party's own processes hold one.
+    """
+
+    ids: NDArray[np.generic]
+    features: NDArray[np.float64]
+    names: tuple[str, ...]
+    label: NDArray[np.float64] | None
+    test: NDArray[np.bool_]
+
+    def id_digest(self, key: bytes) -> str:
+        """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
+        return _keyed(key, str(self.ids.dtype.kind).encode(), "\x00".join(map(str, self.ids.tolist())).encode())
+
+    def digest(self, key: bytes) -> str:
+        """Keyed SHA-256 of everything in the table."""
+        parts = [self.ids, self.features, self.test] + ([] if self.label is None else [self.label])
+        return _keyed(key, json.dumps(self.names).encode(), *(np.ascontiguousarray(part).tobytes() for part in parts))
+
+
+def write_table(table: PreparedTable, descriptor: int) -> None:
+    """Put a table into anonymous memory."""
+    arrays = {"ids": table.ids, "features": table.features, "test": table.test, "names": np.array(table.names)}
+    if table.label is not None:
+        arrays["label"] = table.label
+    with io.FileIO(descriptor, "wb", closefd=False) as memory:
+        np.savez(memory, allow_pickle=False, **arrays)
+
+
+def read_table(descriptor: int) -> PreparedTable:
+    """Take a table out of anonymous memory, and give the memory back."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with io.FileIO(descriptor, "rb", closefd=True) as memory, np.load(memory, allow_pickle=False) as arrays:
+        return PreparedTable(
+            ids=arrays["ids"],
+            features=arrays["features"],
+            names=tuple(arrays["names"].tolist()),
+            label=arrays.get("label"),
+            test=arrays["test"],
+        )
+
+
+def _keyed(key: bytes, *parts: bytes) -> str:
+    mac = hmac.new(key, digestmod=hashlib.sha256)
+    for part in parts:
+        mac.update(len(part).to_bytes(8, "big"))
+        mac.update(part)
+    return mac.hexdigest()

@@ -1,0 +1,66 @@
+"""Files that are whole or absent, and folders that belong to one party.
+
+Whatever the runner writes goes to a temporary name, is flushed to the disk, and is renamed, so that
+a run killed at any moment leaves nothing half-written that looks finished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PRIVATE_DIR = 0o700
+PRIVATE_FILE = 0o600
+
+
+def make_private_dir(path: Path) -> Path:
+    """Create ``path`` (and its parents) so that only this user can enter it; a symbolic link is refused."""
+    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise NotADirectoryError(f"{path} is a symbolic link; a party's folder must be a real folder")
+    path.chmod(PRIVATE_DIR)
+    return path
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then flush it and rename it to ``path`` (mode 0600)."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+        write(temporary)
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically."""
+    write_atomically(path, lambda temporary: _fill(temporary, content))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` to ``path`` atomically as indented JSON with sorted keys."""
+    write_bytes(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string per value: sorted keys, no white space, no NaN; the form that digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,136 @@
+"""The only code that lets a value leave its party.
+
+Stages never call SecretFlow's ``reveal`` nor move a party's object: they ask the gate, which asks the policy,
+moves the value to the one party it is meant for, and writes both ends' audit logs. (SGB's own protocol messages
+are exchanged inside SecretFlow; the transport counts them and each stage's totals are audited.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from secretflow.device import PYU, PYUObject, reveal, wait
+
+from runner.policy.audit import AuditLog
+from runner.policy.decide import Decision, denied
+from runner.policy.flows import TERMINAL, Flow, Kind
+from runner.spec.model import Stage
+
+
+class Gate:
+    """Enforces the decisions of one run.
+
+    Args:
+        decisions: what the policy decided for this run's plan; what is not among them is denied.
+        devices: the parties' devices.
+        audits: the audit logs of the parties whose process this is (all of them in debug mode, else one).
+        emits: for the same parties, what sends an event to the driver, which shows it on the terminal.
+    """
+
+    def __init__(
+        self,
+        decisions: tuple[Decision, ...],
+        devices: Mapping[str, PYU],
+        audits: Mapping[str, AuditLog],
+        emits: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self._decisions = {(d.flow.stage, d.flow.kind, d.flow.sender, d.flow.receiver): d for d in decisions}
+        self._devices = devices
+        self._audits = audits
+        self._emits = emits
+
+    def allows(self, stage: Stage, kind: Kind, sender: str, receiver: str) -> bool:
+        """Whether the policy allows a flow of this run's plan."""
+        decision = self._decisions.get((stage, kind, sender, receiver))
+        return decision is not None and decision.allowed
+
+    def deliver(self, value: PYUObject, receiver: str, *, stage: Stage, kind: Kind) -> PYUObject:
+        """Move ``value`` from its party to ``receiver`` and to nobody else.
+
+        Raises:
+            PolicyError: where no line of the policy allows it.
+        """
+        sender = value.device.party
+        decision = self._require(stage, kind, sender, receiver)
+        if sender == receiver:
+            return value.device(self._record("kept", decision, sender))(value)
+        sent = value.device(self._record("sent", decision, sender))(value)
+        return self._devices[receiver](self._record("received", decision, receiver))(sent.to(self._devices[receiver]))
+
+    def exchange(self, values: Mapping[str, PYUObject], *, stage: Stage, kind: Kind) -> dict[str, Any]:
+        """Show each party's small value to every party of the run; return them in the clear, by party.
+
+        Raises:
+            PolicyError: where the policy does not allow one of the flows.
+        """
+        pairs = [(sender, receiver) for sender in values for receiver in values if sender != receiver]
+        flows = {pair: self._require(stage, kind, *pair) for pair in pairs}
+        logged = dict(values)
+        for (sender, _), decision in flows.items():
+            logged[sender] = self._devices[sender](self._record("sent", decision, sender))(logged[sender])
+        plain: dict[str, Any] = dict(zip(logged, reveal(list(logged.values())), strict=True))
+        for (sender, receiver), decision in flows.items():
+            if receiver in self._audits:
+                self._record("received", decision, receiver)(plain[sender])
+        return plain
+
+    def shows(self, stage: Stage, kind: Kind, sender: str) -> bool:
+        """Whether the terminal of this run may show such a value of ``sender``'s."""
+        return self.allows(stage, kind, sender, TERMINAL)
+
+    def show(self, value: PYUObject, *, stage: Stage, kind: Kind) -> PYUObject | None:
+        """Send ``value`` from its party to the terminal, where the policy allows that; else leave it where it is."""
+        sender = value.device.party
+        if not self.shows(stage, kind, sender):
+            return None
+        record = self._record("sent", self._require(stage, kind, sender, TERMINAL), sender)
+        emits = self._emits
+
+        def tell(value: Any) -> None:
+            emits[sender](event="shown", stage=stage, kind=kind, value=record(value))
+
+        return value.device(tell)(value)
+
+    @staticmethod
+    def finish(effects: Any) -> None:
+        """Wait for work at the parties. An exception in work that nobody waits for is swallowed by SecretFlow."""
+        wait(effects)
+
+    def _require(self, stage: Stage, kind: Kind, sender: str, receiver: str) -> Decision:
+        decision = self._decisions.get((stage, kind, sender, receiver))
+        if decision is None:
+            raise denied(Flow(stage, kind, "not in the plan", sender, receiver), "the plan of this run")
+        if not decision.allowed:
+            raise denied(decision.flow, decision.line)
+        return decision
+
+    def _record(self, direction: str, decision: Decision, party: str) -> Any:
+        """A function for the party's device: write its audit log, hand the value on."""
+        flow, audits = decision.flow, self._audits
+
+        def record(value: Any) -> Any:
+            audits[party].record(
+                direction,
+                {
+                    "stage": flow.stage,
+                    "kind": flow.kind,
+                    "form": flow.form,
+                    "from": flow.sender,
+                    "to": flow.receiver,
+                    "shape": list(np.shape(value)) if isinstance(value, np.ndarray) else type(value).__name__,
+                    "allowed_by": decision.line,
+                },
+                payload_bytes(value),
+            )
+            return value
+
+        return record
+
+
+def payload_bytes(value: Any) -> bytes:
+    """A value as bytes, the same at both ends of a flow."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+    return repr(value).encode()

@@ -1,0 +1,59 @@
+"""``python -m runner --help``: the groups and their choices, and what each SGB setting costs and shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from msgspec import inspect
+
+from runner.spec.compose import config_dir
+from runner.spec.parse import describe
+from runner.spec.sgb import SgbSettings
+
+INTRODUCTION = """\
+python -m runner [group=choice] [group.setting=value] …
+
+Trains SecretFlow SGB over the tables of several parties, saves it, loads it, predicts and evaluates, under a policy.
+
+  python -m runner                                     the whole job on built-in real data
+  python -m runner task=check                          dry run: spec, policy and plan; starts nothing
+  python -m runner task=predict model=RUN data=…       apply a saved model
+  python -m runner sgb=fast crypto=paillier            other choices
+  python -m runner -m sgb.max_depth=3,5                a sweep
+  python -m runner --cfg job                           the composed configuration
+
+Exit codes: 0 done · 2 spec · 3 policy · 4 data · 5 cluster · 6 stage · 7 not reproduced · 8 bundle · 130 interrupted
+
+Groups:
+"""
+
+
+def help_text() -> str:
+    """The whole help."""
+    return INTRODUCTION + "\n".join(_groups()) + "\n\nSettings of sgb:\n" + "\n".join(_settings())
+
+
+def _groups() -> list[str]:
+    lines = []
+    for group in sorted(path for path in Path(config_dir()).iterdir() if path.is_dir()):
+        lines.append(f"  {group.name}=")
+        for choice in sorted(group.glob("*.yaml")):
+            first = choice.read_text().splitlines()[0]
+            lines.append(f"    {choice.stem:<22}{first[2:] if first.startswith('# ') else ''}")
+    return lines
+
+
+def _settings() -> list[str]:
+    lines = []
+    kinds: Any = inspect.type_info(SgbSettings)
+    for setting in kinds.fields:
+        metadata = setting.type
+        schema = metadata.extra_json_schema or {}
+        extra = metadata.extra or {}
+        lines.append(f"  sgb.{setting.encode_name} = {setting.default!r:<10}  {describe(metadata.type)}")
+        lines.append(f"      {schema.get('description', '')}")
+        lines += [
+            f"      {label} {extra[key]}" for key, label in (("cost", "costs:"), ("shows", "shows:")) if extra.get(key)
+        ]
+    return lines

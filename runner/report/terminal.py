@@ -1,0 +1,86 @@
+"""Progress of a run on the terminal: live lines where there is a terminal, plain ones where there is none."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from runner.spec.model import Spec
+
+TITLES = {
+    "validate": "check tables",
+    "open": "open cluster",
+    "align": "align ids",
+    "train": "train",
+    "save": "save bundle",
+    "load": "load bundle",
+    "predict": "predict",
+    "evaluate": "evaluate",
+}
+METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "RMSE"}
+
+
+class Terminal:
+    """Listens to a run and shows it; use as a context manager."""
+
+    def __init__(self, spec: Spec, console: Console) -> None:
+        self._console = console
+        self._trees = spec.sgb.num_boost_round
+        self._metric = METRIC[spec.sgb.objective]
+        self._live = console.is_terminal
+        self._tasks: dict[str, TaskID] = {}
+        self._began: dict[str, float] = {}
+        self._last_metric = ""
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not self._live,
+        )
+
+    def __enter__(self) -> Terminal:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def stage(self, name: str, state: str) -> None:
+        if state == "started":
+            self._began[name] = time.monotonic()
+            total = self._trees if name == "train" else 1
+            self._tasks[name] = self._progress.add_task(f"{TITLES[name]:<13}", total=total, note="")
+            return
+        took = time.monotonic() - self._began[name]
+        task = self._tasks[name]
+        self._progress.update(task, total=1, completed=1)
+        self._line(f"{TITLES[name]:<13} done in {took:.1f} s")
+
+    def checked(self, party: str, rows: int, features: int) -> None:
+        note = f"{party}: {rows} rows, {features} features"
+        self._progress.update(self._tasks["validate"], note=note)
+        self._line(f"{TITLES['validate']:<13} {note} keep their contract")
+
+    def tree(self, trees: int) -> None:
+        self._progress.update(self._tasks["train"], completed=trees)
+        if not self._live:
+            took = time.monotonic() - self._began["train"]
+            left = took / trees * (self._trees - trees)
+            self._line(f"{TITLES['train']:<13} tree {trees}/{self._trees}{self._last_metric}, about {left:.0f} s left")
+
+    def shown(self, stage: str, value: dict[str, Any]) -> None:
+        if stage == "train":
+            self._last_metric = f", training {self._metric} {value['metric']:.4f} after {value['trees']}"
+            note = f"tree {value['trees']}/{self._trees}, training {self._metric} {value['metric']:.4f}"
+            self._progress.update(self._tasks["train"], note=note)
+
+    def _line(self, text: str) -> None:
+        if not self._live:
+            self._console.print(text, highlight=False, soft_wrap=True)

@@ -1,0 +1,106 @@
+"""Hydra's errors, told as ours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.errors import SpecError
+from runner.spec.model import Spec
+from runner.spec.parse import allowed, parse, setting_names
+from runner.spec.suggest import advise
+
+
+def config_dir() -> str:
+    """The folder of config groups: the wheel's copy inside the package, else the checkout's ``conf/``."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_conf"
+    return str(installed if installed.is_dir() else package.parent / "conf")
+
+
+def to_spec(config: DictConfig) -> Spec:
+    """Resolve and type-check a composed configuration.
+
+    Raises:
+        SpecError: for anything that the typed spec does not allow.
+    """
+    try:
+        values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise _plain(error, str(getattr(error, "full_key", "") or "configuration")) from None
+    values.pop("hydra", None)
+    values.pop("experiment", None)
+    return parse(values)
+
+
+def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]) -> SpecError:
+    """A composition error of Hydra as a :class:`SpecError` with the allowed choices."""
+    text = str(error)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(match.group(1))
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return SpecError(
+            f"no choice {choice!r} in group {group!r}",
+            where=group,
+            why="there is no such file in the group's folder",
+            fix=advise(choice, error.options),
+        )
+    if match := re.search(r"Could not find '([^']+)'", text):
+        group, _, choice = match.group(1).rpartition("/")
+        folder = Path(config_dir()) / group
+        options = sorted(path.stem for path in folder.glob("*.yaml")) if folder.is_dir() else []
+        return SpecError(
+            f"no choice {choice!r} in group {group!r}",
+            where=group,
+            why="there is no such file",
+            fix=advise(choice, options),
+        )
+    if isinstance(error, OverrideParseException):
+        return SpecError(
+            f"override {error.override!r} cannot be read",
+            where="command line",
+            why=_first_line(text),
+            fix="write group.key=value; quote values with spaces, brackets or commas for the shell",
+        )
+    return _plain(error, "command line" if overrides else "configuration")
+
+
+def _unknown_key(path: str) -> SpecError:
+    parts = path.lstrip("+~").split(".")
+    section, name = "", parts[0]
+    if allowed(".".join(parts)):
+        return SpecError(
+            f"{path!r} has no such entry yet",
+            where=path,
+            why="Hydra changes entries that exist; a new one is added with +",
+            fix=f"write +{path}.<name>=<value>",
+        )
+    for depth, name in enumerate(parts):
+        section = ".".join(parts[:depth])
+        if name not in setting_names(section):
+            break
+    return SpecError(
+        f"unknown setting {path!r}",
+        where=path,
+        why="no setting has that name",
+        fix=advise(name, setting_names(section)),
+    )
+
+
+def _plain(error: Exception, where: str) -> SpecError:
+    return SpecError(
+        "the configuration cannot be composed",
+        where=where,
+        why=_first_line(str(error)),
+        fix="compare the key with `python -m runner --help` and the files in conf/",
+    )
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")

@@ -1,0 +1,165 @@
+"""From plain values to a typed :class:`Spec`, or a :class:`SpecError` that says which setting is wrong and how."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from runner.errors import SpecError
+from runner.spec.check import check
+from runner.spec.model import Spec
+from runner.spec.suggest import advise
+
+
+def parse(values: Mapping[str, Any]) -> Spec:
+    """Type-check and cross-check ``values``.
+
+    Raises:
+        SpecError: for an unknown key, a wrong type, a value out of range, or values that contradict each other.
+    """
+    _refuse_not_finite(values, "")
+    try:
+        spec = msgspec.convert(values, Spec)
+    except msgspec.ValidationError as invalid:
+        raise _explain(str(invalid), values) from None
+    check(spec)
+    return spec
+
+
+def setting_names(path: str) -> list[str]:
+    """The names allowed under the section at ``path`` (dotted; empty: the top), or none where it is no section."""
+    kind: Any = inspect.type_info(Spec)
+    for part in [part for part in path.split(".") if part]:
+        kind = _child(kind, part)
+    kind = _unwrap(kind)
+    return [field.name for field in kind.fields] if isinstance(kind, inspect.StructType) else []
+
+
+def _explain(message: str, values: Mapping[str, Any]) -> SpecError:
+    reason, _, location = message.partition(" - at ")
+    path = _dotted(location, values)
+    if unknown := re.search(r"unknown field `(.+?)`", reason):
+        where = f"{path}.{unknown[1]}".lstrip(".")
+        return SpecError(
+            f"unknown setting {where!r}",
+            where=where,
+            why="no setting has that name",
+            fix=advise(unknown[1], setting_names(path)),
+        )
+    if missing := re.search(r"missing required field `(.+?)`", reason):
+        where = f"{path}.{missing[1]}".lstrip(".")
+        return SpecError(f"setting {where!r} is missing", where=where, why="it has no default", fix=f"set {where}=…")
+    given = _value_at(values, path)
+    return SpecError(
+        f"{path} = {given!r} is not valid", where=path, why=reason, fix=f"set {path} to {allowed(path) or 'a section'}"
+    )
+
+
+def allowed(path: str) -> str:
+    """What may stand at ``path``, in words: its type and range, or its choices."""
+    kind: Any = inspect.type_info(Spec)
+    for part in path.split("."):
+        kind = _child(kind, part)
+    return describe(_unwrap(kind))
+
+
+def describe(kind: Any) -> str:
+    """A type of msgspec's in words."""
+    if isinstance(kind, inspect.LiteralType):
+        return "one of " + ", ".join(str(value) for value in kind.values)
+    if isinstance(kind, (inspect.IntType, inspect.FloatType)):
+        word = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
+        limits = [
+            f"{sign} {limit:g}"
+            for sign, limit in ((">=", kind.ge), (">", kind.gt), ("<=", kind.le), ("<", kind.lt))
+            if limit is not None
+        ]
+        if kind.multiple_of is not None:
+            limits.append(f"a multiple of {kind.multiple_of:g}")
+        return " ".join((word, " and ".join(limits))).strip()
+    if isinstance(kind, inspect.BoolType):
+        return "true or false"
+    if isinstance(kind, inspect.StrType):
+        return f"text like {kind.pattern}" if kind.pattern else "text"
+    if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
+        return f"a list; each item {describe(_unwrap(kind.item_type))}"
+    if isinstance(kind, inspect.DictType):
+        return "{}" if kind.max_length == 0 else f"a mapping; each value {describe(_unwrap(kind.value_type))}"
+    if isinstance(kind, inspect.StructType):
+        return "a section with " + ", ".join(field.name for field in kind.fields)
+    return ""
+
+
+def _child(kind: Any, part: str) -> Any:
+    kind = _unwrap(kind)
+    if isinstance(kind, inspect.StructType):
+        return next((field.type for field in kind.fields if field.name == part), None)
+    if isinstance(kind, inspect.DictType):
+        return kind.value_type
+    if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
+        return kind.item_type
+    return None
+
+
+def _unwrap(kind: Any) -> Any:
+    """The type itself, without its metadata and without ``| None``."""
+    while isinstance(kind, (inspect.Metadata, inspect.UnionType)):
+        kind = kind.type if isinstance(kind, inspect.Metadata) else kind.types[0]
+    return kind
+
+
+def _dotted(location: str, values: Mapping[str, Any]) -> str:
+    """``sgb.max_depth`` from msgspec's ```$.sgb.max_depth```; entries of a mapping, which it leaves out, by name."""
+    path = location.rpartition("$")[2].strip("`.")
+    before, entry, after = path.partition("[...]")
+    if "`key`" in location:
+        before, entry = path, "[...]"
+    if entry:
+        before = before.strip(".")
+        path = f"{before}.{_wrong_entry(values, before)}{after}"
+    return re.sub(r"\[.*?\]", "", path)
+
+
+def _wrong_entry(values: Mapping[str, Any], path: str) -> str:
+    """The key of the first entry of the mapping at ``path`` that is not valid by itself."""
+    entries = _value_at(values, path)
+    for key in entries if isinstance(entries, Mapping) else ():
+        alone = copy.deepcopy(dict(values))
+        parent = _value_at(alone, path)
+        for other in set(parent) - {key}:
+            del parent[other]
+        try:
+            msgspec.convert(alone, Spec)
+        except msgspec.ValidationError:
+            return str(key)
+    return "?"
+
+
+def _value_at(values: Any, path: str) -> Any:
+    for part in path.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            return values
+        values = values[part]
+    return values
+
+
+def _refuse_not_finite(value: Any, path: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpecError(
+            f"{path} = {value} is not valid",
+            where=path,
+            why="it is not a finite number",
+            fix=f"set {path} to {allowed(path)}",
+        )
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_not_finite(item, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for item in value:
+            _refuse_not_finite(item, path)

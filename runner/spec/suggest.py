@@ -1,0 +1,20 @@
+"""Did-you-mean and lists of the allowed, for every message about a wrong name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def closest(wrong: str, allowed: Iterable[str]) -> str | None:
+    """The allowed name most like ``wrong``, or None where none is near."""
+    near = difflib.get_close_matches(wrong, list(allowed), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def advise(wrong: str, allowed: Iterable[str]) -> str:
+    """One phrase for a fix line: a did-you-mean where there is one, then what is allowed."""
+    names = sorted(allowed)
+    near = closest(wrong, names)
+    listing = "allowed: " + ", ".join(names) if names else "nothing is allowed here"
+    return f"did you mean {near!r}? {listing}" if near else listing

@@ -1,0 +1,76 @@
+"""What each task does, from a composed configuration to an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from omegaconf import DictConfig
+
+from runner.bundle.layout import bundle_folder, find_run, read_manifest
+from runner.errors import BundleError, SpecError
+from runner.policy.decide import decide, require
+from runner.provenance.folder import SPEC
+from runner.report.check import describe_plan
+from runner.spec.compose import to_spec
+from runner.spec.model import Spec
+from runner.spec.parse import parse
+
+
+def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | None) -> None:
+    """Do the task of one configuration.
+
+    Args:
+        config: what Hydra composed.
+        overrides: the overrides as typed, in order.
+        sweep_folder: the folder of this job in a sweep, or None for a single run.
+
+    Raises:
+        RunnerError: with the exit code of what went wrong.
+    """
+    spec = _with_saved_settings(to_spec(config), overrides)
+    decisions = decide(spec)
+    if spec.task.name == "check":
+        print(describe_plan(spec, decisions))
+    require(decisions)
+    if spec.model is not None:
+        _look_at_model(spec)
+    if spec.task.name == "check":
+        print("\nThis run may start: python -m runner with the same settings and without task=check")
+    else:
+        from runner.execution import carry_out  # late: a check needs none of it, and must be quick
+
+        carry_out(spec, decisions, config, overrides, sweep_folder)
+
+
+def _with_saved_settings(spec: Spec, overrides: Sequence[str]) -> Spec:
+    """To apply a model is to use the settings that it was trained with, whatever the groups would say."""
+    if spec.task.to_run() != "predict" or spec.model is None:
+        return spec
+    for override in overrides:
+        if override.lstrip("+").startswith(("sgb.", "sgb=", "crypto.", "crypto=")):
+            raise SpecError(
+                f"{override!r} has no effect",
+                where=override.partition("=")[0],
+                why="task=predict applies a model as it was trained",
+                fix="remove the override, or train a model with it",
+            )
+    try:
+        saved = parse(json.loads((find_run(spec.model) / SPEC).read_bytes()))
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            "the settings of the model cannot be read",
+            where=f"{find_run(spec.model) / SPEC}",
+            why=str(error).splitlines()[0],
+            fix="give the run folder of a training that finished",
+        ) from None
+    return msgspec.structs.replace(spec, sgb=saved.sgb, crypto=saved.crypto)
+
+
+def _look_at_model(spec: Spec) -> None:
+    """Find a missing or unreadable bundle before any process starts."""
+    source = find_run(str(spec.model))
+    for party in spec.parties:
+        read_manifest(bundle_folder(source, party), party)
