@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.conftest import Command
+from support import Command
 
 
 def test_default_settings_may_start(command: Command, tmp_path: Path) -> None:
