@@ -20,11 +20,15 @@ from pathlib import Path
 
 from runner.cluster.channel import Channel
 
+ALL_PARTIES = "all"  # the one child of debug mode
+CHECK_LOG = "check.log"
+START_LOG = "start.log"
+
 Children = Mapping[str, tuple[str, ...]]  # name of a child → the parties whose tables it handles
 
 
 class Template:
-    """A template process and its children, in a process group of their own.
+    """A template process and its children, in a process group of their own, which ends with the ``with`` block.
 
     Attributes:
         channels: the control connection to each child, by name.
@@ -34,6 +38,7 @@ class Template:
     def __init__(
         self, kind: str, children: Children, tables: Mapping[str, int], log: Path, preload: Iterable[str] = ()
     ) -> None:
+        self._kind = kind
         ours, theirs = {}, {}
         for name in ("", *children):
             here, there = socket.socketpair()
@@ -62,7 +67,16 @@ class Template:
         for there in theirs.values():
             there.close()
 
-    def kill(self) -> None:
+    def log_of(self, child: str) -> str:
+        """The log of a child, relative to the run folder."""
+        if self._kind == "check":
+            return CHECK_LOG
+        return "debug.log" if child == ALL_PARTIES else f"parties/{child}/worker.log"
+
+    def __enter__(self) -> Template:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         """End the template and all its children at once, and collect it."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

@@ -98,7 +98,7 @@ class _Worker:
         else:
             self._proxy = self._start(spec)
         signal.signal(signal.SIGINT, _on_interrupt)  # after secretflow's own handler, which would leave without a word
-        self._emit(event="ready")
+        self._emit(event="stage", stage="open", state="done")
         run_plan(self._context(spec, sites), self._emit)
 
     def _start(self, spec: Spec) -> SecureProxy:

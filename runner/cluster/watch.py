@@ -1,0 +1,138 @@
+"""Watching the parties' processes: a death, a silence, a failure or a missed deadline becomes one clear error."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Iterator
+
+from runner.cluster.channel import Channel, Message
+from runner.cluster.processes import START_LOG, Template
+from runner.errors import ClusterError, RunnerError, StageError
+from runner.spec.model import Cluster
+
+SECONDARY_GRACE = 2.0  # seconds that a failure which follows from another's waits to be explained by that other
+EXIT_GRACE = 1.0  # seconds for the template to tell how a child ended
+TICK = 0.5
+_TEMPLATE = ""
+
+
+class Watch:
+    """Listens to a template and its children until each child has said its last word.
+
+    Args:
+        template: whose children to watch.
+        limits: how long things may take.
+        stage: the stage that the children are in, for messages.
+        last_word: the event with which a child's work is finished.
+        beats: whether the children send heartbeats once they run.
+    """
+
+    def __init__(self, template: Template, limits: Cluster, *, stage: str, last_word: str, beats: bool) -> None:
+        self._template = template
+        self._limits = limits
+        self._last_word = last_word
+        self._beats = beats
+        self._deadline = time.monotonic() + limits.start_timeout
+        self._stages = dict.fromkeys(template.channels, stage)
+        self._unfinished = set(template.channels)
+        self._heard: dict[str, float] = {}
+        self._exit_codes: dict[str, int] = {}
+        self._secondary: tuple[float, RunnerError] | None = None
+        self._selector = selectors.DefaultSelector()
+        for name, channel in {**template.channels, _TEMPLATE: template.control}.items():
+            self._selector.register(channel, selectors.EVENT_READ, (name, channel))
+
+    def events(self) -> Iterator[tuple[str, Message]]:
+        """Each event of a child as ``(child, message)``, until all children are finished.
+
+        Raises:
+            RunnerError: as soon as something is wrong; the caller then ends the processes.
+        """
+        while self._unfinished:
+            for key, _ in self._selector.select(timeout=TICK):
+                yield from self._read(*key.data)
+            self._check_clock()
+
+    def enter(self, child: str, stage: str) -> None:
+        """``child`` began a stage; the stage's deadline starts to run."""
+        self._stages[child] = stage
+        self._deadline = time.monotonic() + self._limits.stage_timeout
+
+    def _read(self, name: str, channel: Channel) -> Iterator[tuple[str, Message]]:
+        messages, standing = channel.receive_ready()
+        if name != _TEMPLATE:
+            self._heard[name] = time.monotonic()
+        for message in messages:
+            match message["event"]:
+                case "failed":
+                    self._failed(name, message)
+                case "exited":
+                    self._exit_codes[message["child"]] = message["code"]
+                case event:
+                    if event == self._last_word:
+                        self._unfinished.discard(name)
+                    yield name, message
+        if not standing:
+            self._selector.unregister(channel)
+            self._gone(name)
+
+    def _failed(self, name: str, message: Message) -> None:
+        error = RunnerError.from_dict(message["error"])
+        if not message.get("secondary"):
+            raise error
+        # It may only have noticed that a peer is gone: let that peer's own error, or its death, come first.
+        self._secondary = self._secondary or (time.monotonic() + SECONDARY_GRACE, error)
+        self._unfinished.discard(name)
+
+    def _gone(self, name: str) -> None:
+        if name == _TEMPLATE and self._unfinished:
+            raise self._death_of(sorted(self._unfinished)[0])
+        if name in self._unfinished:
+            self._hear_exit_of(name)
+            raise self._death_of(name)
+
+    def _hear_exit_of(self, name: str) -> None:
+        """Give the template a moment to tell how the child ended."""
+        until = time.monotonic() + EXIT_GRACE
+        while name not in self._exit_codes and time.monotonic() < until:
+            for key, _ in self._selector.select(timeout=0.1):
+                if key.data[0] == _TEMPLATE:
+                    messages, standing = self._template.control.receive_ready()
+                    self._exit_codes |= {m["child"]: m["code"] for m in messages if m["event"] == "exited"}
+                    if not standing:
+                        return
+
+    def _death_of(self, name: str) -> ClusterError:
+        code = self._exit_codes.get(name)
+        if code is None:
+            why = "its connection broke"
+        else:
+            why = f"it was ended by signal {-code}" if code < 0 else f"it left with code {code}"
+        return ClusterError(
+            f"the process of {name} is gone",
+            where=f"party {name}, stage {self._stages[name]}",
+            why=why,
+            fix=f"see {self._template.log_of(name)} and {START_LOG} in the run folder; signal 9 often means no memory left",
+        )
+
+    def _check_clock(self) -> None:
+        now = time.monotonic()
+        if self._secondary is not None and (now > self._secondary[0] or not self._unfinished):
+            raise self._secondary[1]
+        for name in sorted(self._unfinished):
+            if now > self._deadline:
+                raise StageError(
+                    f"stage {self._stages[name]!r} takes too long",
+                    where=f"party {name}, stage {self._stages[name]}",
+                    why="its deadline has passed",
+                    fix="raise cluster.stage_timeout or cluster.start_timeout, or see what holds the party up",
+                )
+            silence = now - self._heard.get(name, now)
+            if self._beats and silence > self._limits.silence_timeout:
+                raise ClusterError(
+                    f"{name} has gone silent",
+                    where=f"party {name}, stage {self._stages[name]}",
+                    why=f"its process has not been heard for {silence:.0f} s",
+                    fix="see whether the process is stopped or the machine is out of memory, then run again",
+                )
