@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,4 +42,6 @@ def carry_out(
         write_status(folder, "interrupted")
         raise
     write_status(folder, "done")
-    console.print("\n" + summarise(spec, outcome, manifest, folder), highlight=False, soft_wrap=True, markup=False)
+    console.print(
+        "\n" + summarise(spec, outcome, manifest, folder, sys.argv[1:]), highlight=False, soft_wrap=True, markup=False
+    )

@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runner.bundle.layout import bundle_folder, find_run, read_manifest
 from runner.errors import BundleError, SpecError
@@ -16,7 +15,6 @@ from runner.provenance.folder import SPEC
 from runner.report.check import describe_plan
 from runner.spec.compose import to_spec
 from runner.spec.model import Spec
-from runner.spec.parse import parse
 
 
 def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | None) -> None:
@@ -30,7 +28,7 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
     Raises:
         RunnerError: with the exit code of what went wrong.
     """
-    spec = _with_saved_settings(to_spec(config), overrides)
+    spec = to_spec(_settled(config, overrides))
     decisions = decide(spec)
     if spec.task.name == "check":
         print(describe_plan(spec, decisions))
@@ -45,12 +43,13 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
         carry_out(spec, decisions, config, overrides, sweep_folder)
 
 
-def _with_saved_settings(spec: Spec, overrides: Sequence[str]) -> Spec:
-    """To apply a model is to use the settings that it was trained with, whatever the groups would say."""
-    if spec.task.to_run() != "predict" or spec.model is None:
-        return spec
+def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """To apply a model is to use the settings that it was trained with, whatever the groups say now."""
+    model = config.get("model")
+    if config.task.get("name") != "predict" or not isinstance(model, str):
+        return config
     for override in overrides:
-        if override.lstrip("+").startswith(("sgb.", "sgb=", "crypto.", "crypto=")):
+        if override.lstrip("+").startswith(_FIXED_BY_MODEL):
             raise SpecError(
                 f"{override!r} has no effect",
                 where=override.partition("=")[0],
@@ -58,15 +57,23 @@ def _with_saved_settings(spec: Spec, overrides: Sequence[str]) -> Spec:
                 fix="remove the override, or train a model with it",
             )
     try:
-        saved = parse(json.loads((find_run(spec.model) / SPEC).read_bytes()))
-    except (OSError, ValueError) as error:
+        saved = json.loads((find_run(model) / SPEC).read_bytes())
+        label = {**saved["label"], "predict": config.label.predict}
+        settled = OmegaConf.create({"sgb": saved["sgb"], "crypto": saved["crypto"], "label": label})
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise BundleError(
             "the settings of the model cannot be read",
-            where=f"{find_run(spec.model) / SPEC}",
+            where=str(find_run(model) / SPEC),
             why=str(error).splitlines()[0],
             fix="give the run folder of a training that finished",
         ) from None
-    return msgspec.structs.replace(spec, sgb=saved.sgb, crypto=saved.crypto)
+    merged = config.copy()
+    OmegaConf.set_struct(merged, False)
+    merged.merge_with(settled)
+    return merged
+
+
+_FIXED_BY_MODEL = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=")
 
 
 def _look_at_model(spec: Spec) -> None:

@@ -113,7 +113,7 @@ class Watch:
             f"the process of {name} is gone",
             where=f"party {name}, stage {self._stages[name]}",
             why=why,
-            fix=f"see {self._template.log_of(name)} and {START_LOG} in the run folder; signal 9 often means no memory left",
+            fix=f"see {self._template.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
         )
 
     def _check_clock(self) -> None:

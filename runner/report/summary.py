@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ NAMES = {
 }
 
 
-def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path) -> str:
-    """The summary, as the viewer may see it."""
+def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> str:
+    """The summary, as the viewer may see it. ``arguments`` is the command line as typed."""
     plan = spec.task.to_run()
     holder = spec.label.holder
     lines = []
@@ -44,7 +45,7 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         lines.append(f"Metrics      {_metrics(spec, outcome)}")
     lines += [
         f"Run folder   {folder}",
-        "Next         " + _next(spec, folder),
+        "Next         " + _next(spec, folder, arguments),
     ]
     return "\n".join(lines)
 
@@ -66,7 +67,17 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
     return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items())
 
 
-def _next(spec: Spec, folder: Path) -> str:
+def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:
+    """The command that applies this model, with what of this run's command line is about parties and tables."""
     if spec.task.to_run() == "predict":
         return "python -m runner --help"
-    return f"python -m runner task=predict model={folder} data={spec.data.name}"
+    kept = [
+        argument
+        for before, argument in zip(("", *arguments), arguments, strict=False)
+        if argument in _FLAGS or before in _FLAGS or argument.lstrip("+").startswith(_ABOUT_PARTIES)
+    ]
+    return shlex.join(["python", "-m", "runner", *kept, "task=predict", f"model={folder}"])
+
+
+_FLAGS = ("--config-dir", "-cd")
+_ABOUT_PARTIES = ("data", "parties", "policy", "cluster", "outputs", "experiment")

@@ -64,7 +64,7 @@ class Terminal:
         self._line(f"{TITLES[name]:<13} done in {took:.1f} s")
 
     def checked(self, party: str, rows: int, features: int) -> None:
-        note = f"{party}: {rows} rows, {features} features"
+        note = f"{party}: {rows} rows, {features} feature{'s' if features != 1 else ''}"
         self._progress.update(self._tasks["validate"], note=note)
         self._line(f"{TITLES['validate']:<13} {note} keep their contract")
 

@@ -29,13 +29,23 @@ def to_spec(config: DictConfig) -> Spec:
     Raises:
         SpecError: for anything that the typed spec does not allow.
     """
+    return parse(to_values(config))
+
+
+def to_values(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain values, resolved.
+
+    Raises:
+        SpecError: where a value is missing or an interpolation leads nowhere.
+    """
     try:
         values: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise _plain(error, str(getattr(error, "full_key", "") or "configuration")) from None
     values.pop("hydra", None)
     values.pop("experiment", None)
-    return parse(values)
+    resolved: dict[str, Any] = values
+    return resolved
 
 
 def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]) -> SpecError:

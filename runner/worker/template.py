@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import traceback
+import warnings
 from typing import Any, NoReturn
 
 from runner.cluster.channel import Channel
@@ -40,6 +41,11 @@ def main(arguments_json: str) -> None:
         pid, status = os.wait()
         code = os.waitstatus_to_exitcode(status)
         control.send(event="exited", child=names[pid], code=code)
+
+
+# JAX warns that its threads do not survive a fork. It has been imported here and not used: a child's first
+# computation starts a backend of its own.
+warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
 
 
 def _preload(kind: str, modules: list[str]) -> Any:
