@@ -18,10 +18,15 @@ PRIVATE_FILE = 0o600
 
 
 def make_private_dir(path: Path) -> Path:
-    """Create ``path`` (and its parents) so that only this user can enter it; a symbolic link is refused."""
-    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    """Create ``path`` (and its parents) so that only this user can enter it; a symbolic link is refused.
+
+    A folder that is there already is the user's, who decides on its mode.
+    """
     if path.is_symlink():
         raise NotADirectoryError(f"{path} is a symbolic link; a party's folder must be a real folder")
+    if path.is_dir():
+        return path
+    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     path.chmod(PRIVATE_DIR)
     return path
 

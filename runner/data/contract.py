@@ -15,8 +15,10 @@ infinite; a label fits the objective.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import inspect
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,14 @@ class Contract:
 
 
 def build_contract(
-    party: str, reference: str, *, id_column: str, label: str | None, needs_label: bool, objective: str
+    party: str,
+    reference: str,
+    *,
+    id_column: str,
+    label: str | None,
+    needs_label: bool,
+    objective: str,
+    varies: bool = True,
 ) -> Contract:
     """Read the user's contract and add what every table must keep.
 
@@ -62,7 +71,8 @@ def build_contract(
     Raises:
         DataError: where the file, the class or one of its columns is not there.
     """
-    columns = _load(party, reference).to_schema().columns
+    schema = copy.deepcopy(_load(party, reference).to_schema())
+    columns = schema.columns
     for name in (id_column, label):
         if name is not None and name not in columns:
             raise DataError(
@@ -82,8 +92,9 @@ def build_contract(
     checked = {id_column: _strengthen(columns[id_column], unique=True)}
     checked |= {name: _strengthen(columns[name], _finite()) for name in features}
     if label is not None and needs_label:
-        checked[label] = _strengthen(columns[label], _finite(), *_label_checks(objective))
-    return Contract(pa.DataFrameSchema(checked), features, label if needs_label else None)
+        checked[label] = _strengthen(columns[label], _finite(), *_label_checks(objective, varies))
+    schema.columns = checked
+    return Contract(schema, features, label if needs_label else None)
 
 
 def bundled_contracts() -> Path:
@@ -130,9 +141,10 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
             fix="name a .py file",
         )
     module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # where typing looks the annotations up
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
             f"{party}'s contract cannot be read",
             where=where,
@@ -143,7 +155,13 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
 
 
 def _strengthen(column: Any, *checks: pa.Check, unique: bool = False) -> pa.Column:
-    return pa.Column(column.dtype, checks=[*column.checks, *checks], nullable=False, unique=unique or column.unique)
+    return pa.Column(
+        column.dtype,
+        checks=[*column.checks, *checks],
+        nullable=False,
+        unique=unique or column.unique,
+        name=column.name,
+    )
 
 
 def _finite() -> pa.Check:
@@ -166,7 +184,8 @@ def _not_constant() -> pa.Check:
     return pa.Check(not_constant, name="not_constant", error="label_not_constant")
 
 
-def _label_checks(objective: str) -> list[pa.Check]:
+def _label_checks(objective: str, varies: bool) -> list[pa.Check]:
+    constant = [_not_constant()] if varies else []
     if objective == "logistic":
-        return [_values_in((0, 1)), _not_constant()]
-    return [_not_constant()] + ([pa.Check.ge(0)] if objective == "tweedie" else [])
+        return [_values_in((0, 1)), *constant]
+    return constant + ([pa.Check.ge(0)] if objective == "tweedie" else [])

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from runner.spec.model import Spec, Stage
 
-TERMINAL = "terminal"
+TERMINAL = "the terminal"  # no party can have such a name
 Kind = Literal["alignment", "training", "model", "predictions", "metrics"]
 
 
