@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A run that is over: where it was typed, its folder (None if it made none), and how it ended."""
+    """A run that is over: where it was typed, its run folder, and how it ended."""
 
     place: Path
     folder: Path
