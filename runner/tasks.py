@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner.bundle.layout import bundle_folder, find_run, read_manifest
 from runner.errors import BundleError, SpecError
 from runner.policy.decide import decide, require
+from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC
 from runner.report.check import describe_plan
 from runner.spec.compose import to_spec
@@ -29,7 +30,7 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
         RunnerError: with the exit code of what went wrong.
     """
     spec = to_spec(_settled(config, overrides))
-    decisions = decide(spec)
+    decisions = decide(spec, load_grants(spec, spec.parties))
     if spec.task.name == "check":
         print(describe_plan(spec, decisions))
     require(decisions)
@@ -69,7 +70,8 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         ) from None
     merged = config.copy()
     OmegaConf.set_struct(merged, False)
-    merged.merge_with(settled)
+    for section, values in settled.items():
+        merged[section] = values
     return merged
 
 

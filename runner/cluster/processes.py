@@ -54,13 +54,14 @@ class Template:
                 for name, parties in children.items()
             },
         }
+        handed = {tables[party] for parties in children.values() for party in parties}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "runner.worker", json.dumps(arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[there.fileno() for there in theirs.values()] + sorted(tables.values()),
+                pass_fds=[there.fileno() for there in theirs.values()] + sorted(handed),
                 start_new_session=True,
                 env={**os.environ, **_ENVIRONMENT},
             )

@@ -10,6 +10,7 @@ from secretflow.ml.boost.sgb_v.model import SgbModel
 from runner import __version__
 from runner.bundle.layout import FORMAT, Manifest, PartyEntry, write_manifest, write_part
 from runner.engine.site import Site
+from runner.policy.flows import PART
 from runner.spec.identity import spec_digest
 from runner.stages.context import Context
 
@@ -40,7 +41,7 @@ def save(context: Context, model: SgbModel) -> Manifest:
     }
     spec = context.spec
     entries = {}
-    for party, text in context.gate.exchange(written, stage="save", kind="model").items():
+    for party, text in context.gate.exchange(written, stage="save", kind="model_parts", form=PART).items():
         features, digest = text.split()
         entries[party] = PartyEntry(features=int(features), part=digest)
     manifest = Manifest(

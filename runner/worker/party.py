@@ -6,10 +6,12 @@ so or is gone, whatever the main thread is waiting for.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import queue
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -20,6 +22,7 @@ from runner.engine.narrow import import_secretflow
 
 import_secretflow()
 
+from secretflow.device import SPU  # noqa: E402
 from secretflow.distributed.fed.exception import FedLocalError, FedRemoteError  # noqa: E402
 
 from runner.bundle.layout import bundle_folder, find_run  # noqa: E402
@@ -27,11 +30,14 @@ from runner.cluster.channel import Channel, Message  # noqa: E402
 from runner.cluster.tls import Identity  # noqa: E402
 from runner.data.table import read_table  # noqa: E402
 from runner.engine.site import Site, open_site  # noqa: E402
+from runner.engine.spu import TYPES as SPU_TYPES  # noqa: E402
+from runner.engine.spu import make_spu, reserve_port  # noqa: E402
 from runner.engine.start import first_failure, make_devices, start_debug, start_production  # noqa: E402
 from runner.engine.transport import SecureProxy, secure_proxy  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError  # noqa: E402
-from runner.policy.decide import decide  # noqa: E402
+from runner.policy.decide import decide, floor, require  # noqa: E402
 from runner.policy.gate import Gate  # noqa: E402
+from runner.policy.grants import load_grants  # noqa: E402
 from runner.spec.model import Spec  # noqa: E402
 from runner.spec.parse import parse  # noqa: E402
 from runner.stages.context import Context  # noqa: E402
@@ -63,6 +69,8 @@ class _Worker:
         self._orders: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stage = "start"
         self._proxy: SecureProxy | None = None
+        self._spu_socket: socket.socket | None = None
+        self._spu_ports: dict[str, int] = {}
 
     def run(self) -> int:
         _log_to(self._folder / self._job["log"])
@@ -87,12 +95,19 @@ class _Worker:
 
     def _work(self, spec: Spec) -> None:
         sites = {
-            party: open_site(spec, party, self._folder, read_table(memory), self._emit)
+            party: open_site(
+                spec, party, self._folder, read_table(memory) if party in spec.data.tables else None, self._emit
+            )
             for party, memory in self._tables.items()
         }
-        self._emit(
-            event="opened", digests={party: site.table.digest(site.derive("table")) for party, site in sites.items()}
-        )
+        digests = {
+            party: site.table.digest(site.derive("table")) for party, site in sites.items() if party in spec.data.tables
+        }
+        self._emit(event="opened", digests=digests)
+        # This party's own word, read by this party's own process: no driver can make it do more than it grants.
+        self._grants = load_grants(spec, self._parties)
+        self._decisions = decide(spec, self._grants)
+        require(self._decisions)
         if spec.cluster.mode == "debug":
             start_debug(spec.party_order())
         else:
@@ -103,28 +118,51 @@ class _Worker:
 
     def _start(self, spec: Spec) -> SecureProxy:
         (party,) = self._parties
+        if spec.needs_spu():
+            self._spu_socket = reserve_port()
         proxy = secure_proxy(
-            Identity(**self._job["identity"]), ("127.0.0.1", spec.cluster.ports.get(party, 0)), self._meet
+            Identity(**self._job["identity"]),
+            ("127.0.0.1", spec.cluster.ports.get(party, 0)),
+            self._meet,
+            SPU_TYPES if spec.needs_spu() else frozenset(),
         )
         return start_production(spec, party, self._job["nonce"], proxy)
 
     def _meet(self, port: int) -> dict[str, str]:
         """Tell the driver which port was bound; go on when all parties are listening."""
-        self._channel.send(event="listening", port=port)
-        peers: dict[str, str] = self._await("connect")["peers"]
+        spu_port = self._spu_socket.getsockname()[1] if self._spu_socket is not None else None
+        self._channel.send(event="listening", port=port, spu_port=spu_port)
+        answer = self._await("connect")
+        self._spu_ports = answer["spu_ports"]
+        peers: dict[str, str] = answer["peers"]
         return peers
 
     def _context(self, spec: Spec, sites: dict[str, Site]) -> Context:
         devices = make_devices(spec)
         gate = Gate(
-            decide(spec),
+            self._decisions,
             devices,
             {party: site.audit for party, site in sites.items()},
             {party: site.emit for party, site in sites.items()},
         )
         source = find_run(spec.model) if spec.model is not None else self._folder
         bundles = {party: bundle_folder(source, party) for party in spec.parties}
-        return Context(spec, devices, sites, gate, self._job["nonce"], bundles)
+        return Context(
+            spec,
+            devices,
+            sites,
+            gate,
+            self._job["nonce"],
+            bundles,
+            connect_spu=functools.cache(lambda: self._connect_spu(spec)),
+            min_rows=floor(spec, self._grants, "min_rows"),
+            min_batch=floor(spec, self._grants, "min_batch"),
+        )
+
+    def _connect_spu(self, spec: Spec) -> SPU:
+        if self._spu_socket is not None:
+            self._spu_socket.close()
+        return make_spu(spec, self._parties[0], Identity(**self._job["identity"]), self._spu_ports)
 
     def _emit(self, **event: Any) -> None:
         if event.get("event") == "stage" and event.get("state") == "started":
