@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC
 from runner.report.check import describe_plan
+from runner.report.warnings import warnings_of
 from runner.spec.compose import to_spec
 from runner.spec.model import Spec
 
@@ -31,6 +33,8 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
     """
     spec = to_spec(_settled(config, overrides))
     decisions = decide(spec, load_grants(spec, spec.parties))
+    for warning in warnings_of(spec):
+        print(warning, file=sys.stderr)
     if spec.task.name == "check":
         print(describe_plan(spec, decisions))
     require(decisions)

@@ -2,7 +2,7 @@
 
 Source: W. Street, W. Wolberg, O. Mangasarian, "Nuclear feature extraction for breast tumor diagnosis" (1993),
 as it comes with scikit-learn. Each clinic has a *finding* of its own (1: its own measurements are suspicious), marks
-its own patients, and has the *diagnosis* (1: benign, 0: malignant) of these only; carol also has it as later
+its own patients, and has the *diagnosis* (1: malignant, 0: benign) of these only; carol also has it as later
 *confirmed* for all.
 """
 

@@ -56,13 +56,14 @@ def _clinics(party: str) -> dict[str, pl.Series]:
         "bob": ("area_error", 45.0),
         "carol": ("worst_concavity", 0.4),
     }[party]
+    malignant = 1 - target
     own = np.arange(len(target)) % len(PARTIES) == PARTIES.index(party)
     labels = {
         "finding": (features[measurement] > threshold).cast(pl.Int64),
-        "diagnosis": pl.Series([int(value) if mine else None for value, mine in zip(target, own, strict=True)]),
+        "diagnosis": pl.Series([int(value) if mine else None for value, mine in zip(malignant, own, strict=True)]),
         "own_patient": pl.Series(own),
     }
-    return features | labels | ({"confirmed": pl.Series(target)} if party == "carol" else {})
+    return features | labels | ({"confirmed": pl.Series(malignant)} if party == "carol" else {})
 
 
 def _cells(party: str) -> tuple[dict[str, pl.Series], NDArray[np.int64]]:

@@ -133,8 +133,6 @@ def _predict(spec: Spec) -> Iterator[Flow]:
     if mode == "sealed":
         for party in spec.party_order():
             yield Flow("predict", "shares", LEAVES, party, SPU)
-        if spec.engine() == "sgb":
-            yield Flow("predict", "shares", "leaf weights", spec.label.holder, SPU)
         source = SPU
     elif mode == "complete":
         source = str(spec.predict.at)

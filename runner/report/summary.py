@@ -30,7 +30,7 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         lines += [
             f"Trained      {spec.sgb.objective} {ENGINES[spec.engine()]} on the columns of {len(spec.parties)} parties "
             f"({spec.data.name}); {_label(spec)}",
-            f"Encryption   {_encryption(manifest)}",
+            f"Encryption   {_encryption(spec, manifest)}",
             f"Model        one part at each party, bundle {manifest['hashed']['model'][:12]}",
         ]
     else:
@@ -40,6 +40,11 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         lines.append(f"Predictions  at {recipients} and nobody else:")
         lines += [f"             {folder}/parties/{p}/predictions.parquet" for p in spec.prediction_recipients()]
         lines.append(f"Metrics      {_metrics(spec, outcome)}")
+    if plan != "train" and spec.predict_mode() == "complete":
+        lines.append(
+            f"Revealed     to {spec.predict.at}: every party's features by name, split values and leaf weights; "
+            "in effect, what the labels say"
+        )
     lines += [
         f"Run folder   {folder}",
         "Next         " + _next(spec, folder, arguments),
@@ -63,7 +68,9 @@ def _label(spec: Spec) -> str:
             return f"label combined from {', '.join(label.columns())}, seen by nobody"
 
 
-def _encryption(manifest: Mapping[str, Any]) -> str:
+def _encryption(spec: Spec, manifest: Mapping[str, Any]) -> str:
+    if spec.engine() == "ss_xgb":
+        return "none needed: labels, gradients and leaf weights exist as secret shares only"
     encryption = manifest["observed"]["encryption"]
     counts = encryption["ciphertexts_sent"]
     sent = f"{sum(counts.values()):,} ciphertexts sent" if counts is not None else "in one process, nothing sent"

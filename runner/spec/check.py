@@ -144,12 +144,44 @@ def _check_combination(spec: Spec, label: JointLabel | SecretLabel) -> None:
             why="ABY3 is for three parties, Cheetah for two",
             fix="set label.protocol=auto",
         )
-    if spec.engine() == "ss_xgb" and spec.sgb.objective == "tweedie":
+    if isinstance(label, SecretLabel):
+        _check_secret(spec)
+
+
+def _check_secret(spec: Spec) -> None:
+    """SS-XGB knows fewer settings than SGB; a setting that it would not heed is refused."""
+    sgb = spec.sgb
+    ignored = {
+        "objective": sgb.objective == "tweedie",
+        "tree_growing_method": sgb.tree_growing_method != "level",
+        "gamma": sgb.gamma != 0,
+        "enable_goss": sgb.enable_goss,
+        "enable_monitor": sgb.enable_monitor,
+        "enable_early_stop": sgb.enable_early_stop,
+        "enable_quantization": sgb.enable_quantization,
+        "enable_packbits": sgb.enable_packbits,
+    }
+    for name, wrong in ignored.items():
+        if wrong:
+            raise SpecError(
+                f"sgb.{name} = {getattr(sgb, name)!r} cannot be used with a secret label",
+                where=f"sgb.{name}",
+                why="training on secret shares (SS-XGB) has no such setting",
+                fix=f"leave sgb.{name} at its default, or choose another label mode",
+            )
+    if spec.label.predict == SAME and "evaluate" in spec.stages():
         raise SpecError(
-            "objective 'tweedie' cannot be trained on a secret label",
-            where="sgb.objective",
-            why="SS-XGB knows logistic and linear losses",
-            fix="set sgb.objective to logistic or linear",
+            "nobody can compare predictions with a label that nobody sees",
+            where="label.predict",
+            why="label.mode=secret keeps the label on secret shares",
+            fix="set label.predict=none, or to a party that has labels of its own (label.predict_column)",
+        )
+    if spec.explain.importance:
+        raise SpecError(
+            "a model on secret shares has no feature importance",
+            where="explain.importance",
+            why="the gains of its splits are never opened",
+            fix="set explain.importance=false",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,9 @@ from runner.errors import DataError
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel, SingleLabel
 from runner.spec.model import Stage
 from runner.stages.context import Context
+
+BINARY_RULES = ("any", "all", "majority")
+LARGEST_INPUT = 2**24
 
 
 @dataclass(frozen=True)
@@ -120,12 +125,27 @@ def _checked(site: Site, value: Any) -> Any:
 
 
 def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) -> SPUObject:
-    """The rule over the owners' columns, computed on secret shares; exact for 0/1 and for integers."""
+    """The rule over the owners' columns, computed on secret shares."""
     secret = isinstance(label, SecretLabel)
+    binary = label.rule in BINARY_RULES
 
     def column(site: Site) -> Any:
-        values = site.table.label if site.table.label is not None else np.empty(0)
-        return np.asarray(values[~site.table.test].reshape(-1, 1) if secret else values, dtype=np.float32)
+        if site.table.label is None:
+            raise DataError(
+                f"{site.party} has no label column",
+                where="label.inputs",
+                why="its table was read without one",
+                fix="report this: the contract should have been checked",
+            )
+        values = site.table.label[~site.table.test] if secret else site.table.label
+        if not binary and np.abs(values).max(initial=0) > LARGEST_INPUT:
+            raise DataError(
+                f"{site.party}'s label column holds values that are too large",
+                where="label.inputs",
+                why=f"SPU computes with fixed-point numbers below {LARGEST_INPUT}",
+                fix="use a smaller unit, thousands for instance",
+            )
+        return values.astype(np.int32 if binary else np.float32)
 
     shares = [
         context.gate.share(context.at(owner, column), context.spu, stage=stage, kind="shares", form="its label column")
@@ -143,22 +163,21 @@ def apply_rule(rule: str, columns: list[Any], threshold: float) -> Any:
     """The label of each row from the owners' columns; runs on shares, and on plain arrays in the tests.
 
     ``any``/``all``: one / every 0/1 column is 1. ``majority``: more than half are. ``sum``, ``mean``: of the columns.
-    ``threshold``: 1 where the sum is at least ``threshold``.
+    ``threshold``: 1 where the sum is at least ``threshold``. 0/1 columns come as integers, so that these are exact.
     """
-    total = sum(columns[1:], columns[0])
-    half = len(columns) / 2
+    total = functools.reduce(operator.add, columns)
     match rule:
         case "any":
-            return (total > 0.5).astype(jnp.float32)
+            return 1 - functools.reduce(operator.mul, [1 - column for column in columns])
         case "all":
-            return (total > len(columns) - 0.5).astype(jnp.float32)
+            return functools.reduce(operator.mul, columns)
         case "majority":
-            return (total > half + 0.25).astype(jnp.float32)
+            return (2 * total > len(columns)).astype(jnp.int32)
         case "sum":
             return total
         case "mean":
             return total / len(columns)
         case "threshold":
-            return (total >= threshold).astype(jnp.float32)
+            return (total >= threshold).astype(jnp.int32)
         case _:
             raise AssertionError(f"no rule {rule!r}")

@@ -15,9 +15,10 @@ from runner.engine.site import Site
 from runner.errors import BundleError
 from runner.policy.flows import BUNDLE, WHOLE_PART
 from runner.stages.context import Context
+from runner.stages.secret import restore
 
 
-def load(context: Context) -> SgbModel:
+def load(context: Context) -> Any:
     """Load the bundle, never anything that is still in memory.
 
     Before anything is computed: every party holds the same manifest, each part is the one that the manifest names,
@@ -36,6 +37,8 @@ def load(context: Context) -> SgbModel:
 
     parts = {party: context.at(party, read) for party in context.devices}
     context.gate.finish(parts)
+    if manifest.engine == "ss_xgb":
+        return restore(context, parts, manifest.trees)
     return _assemble(context, manifest, parts)
 
 
@@ -106,6 +109,13 @@ def _check_roles(context: Context, manifest: Manifest) -> None:
             why=f"in training: {', '.join(sorted(manifest.parties))}, label holder {manifest.label_holder}; "
             f"now: {', '.join(sorted(spec.parties))}, label holder {spec.label.holder}",
             fix="use the parties and the label holder of the training",
+        )
+    if manifest.engine != spec.engine():
+        raise BundleError(
+            f"the model was trained by {manifest.engine}",
+            where="label.mode",
+            why=f"this run's label mode, {spec.label.mode}, uses {spec.engine()}",
+            fix="use the label mode of the training",
         )
     if manifest.objective != spec.sgb.objective:
         raise BundleError(

@@ -16,6 +16,7 @@ from runner.stages.load import collect_parts, load
 from runner.stages.predict import Scores, deliver_predictions, require_batch
 from runner.stages.save import save
 from runner.stages.score import score_completely, score_openly, score_sealed
+from runner.stages.secret import score_on_shares, train_on_shares
 from runner.stages.train import train
 
 SCORERS: dict[PredictMode, Callable[[Context, Any], Scores]] = {
@@ -50,7 +51,8 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
         case "label":
             progress.labels = join_labels(context)
         case "train":
-            progress.model = train(context, _made(progress.labels))
+            trainer = train_on_shares if context.spec.engine() == "ss_xgb" else train
+            progress.model = trainer(context, _made(progress.labels))
         case "explain":
             explain(context, _made(progress.model))
         case "save":
@@ -61,7 +63,8 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             progress.model = collect_parts(context) if complete else load(context)
         case "predict":
             require_batch(context)
-            progress.scores = SCORERS[context.spec.predict_mode()](context, _made(progress.model))
+            scorer = score_on_shares if context.spec.engine() == "ss_xgb" else SCORERS[context.spec.predict_mode()]
+            progress.scores = scorer(context, _made(progress.model))
             deliver_predictions(context, progress.scores)
         case "evaluate":
             evaluate(context, _made(progress.scores), progress.labels)

@@ -28,22 +28,22 @@ def score_openly(context: Context, model: SgbModel) -> Scores:
 def score_sealed(context: Context, model: SgbModel) -> Scores:
     """The sum of leaf weights, computed on secret shares: nobody but a recipient learns a score.
 
-    Each party's leaf selection (1 where its own splits let a row reach a leaf) is a private input, and so are the label
-    holder's leaf weights; a row reaches the one leaf that all parties select. Agrees with the open way within 1e-5.
+    A row reaches the one leaf of a tree that every party's splits leave open. Each party's open leaves (0/1) enter the
+    SPU as private inputs, the label holder's already times their weights; they are multiplied and summed there.
+    Agrees with the open way within 1e-6. Nobody learns which leaf a row reaches.
     """
     features = context.test_features().partitions
-    selections = []
+    holder = context.spec.label.holder
+    weights = [tree.leaf_weight for tree in model.trees]
+    entering = []
     for party, device in context.devices.items():
         trees = [tree.split_tree_dict[device] for tree in model.trees]
-        selected = context.at(party, lambda site, x, *trees: _selections(x, trees), features[device], *trees)
-        selections.append(context.gate.share(selected, context.spu, stage="predict", kind="shares", form=LEAVES))
-    weights = context.at(
-        context.spec.label.holder,
-        lambda site, *trees: np.concatenate([np.asarray(tree).reshape(-1) for tree in trees]).astype(np.float32),
-        *(tree.leaf_weight for tree in model.trees),
-    )
-    shared = context.gate.share(weights, context.spu, stage="predict", kind="shares", form="leaf weights")
-    raw = context.spu(_weighted_sum)(selections, shared)
+        if party == holder:
+            value = context.at(party, _weighted_leaves, features[device], trees, weights)
+        else:
+            value = context.at(party, lambda site, x, trees: _open_leaves(x, trees), features[device], trees)
+        entering.append(context.gate.share(value, context.spu, stage="predict", kind="shares", form=LEAVES))
+    raw = context.spu(_multiply_and_sum)(entering)
     return Scores(raw, _classes(context, raw, model.base), finisher(model.objective.value, model.base))
 
 
@@ -52,19 +52,26 @@ def _classes(context: Context, raw: SPUObject, base: float) -> SPUObject | None:
     predictions = context.spec.policy.predictions
     if "class" not in {predictions.form_for(party) for party in context.spec.prediction_recipients()}:
         return None
-    return context.spu(lambda raw: (raw + base >= 0).astype(jnp.float32))(raw)
+    return context.spu(lambda raw: (raw + base >= 0).astype(jnp.int32))(raw)
 
 
-def _selections(features: Array, trees: tuple[Any, ...]) -> Array:
-    """Shape (rows, leaves of all trees), float32: 1 where this party's splits let the row reach the leaf."""
-    return np.concatenate([np.asarray(tree.predict_leaf_select(features)) for tree in trees], axis=1).astype(np.float32)
+def _open_leaves(features: Array, trees: list[Any]) -> Array:
+    """Shape (rows, leaves of all trees), int8: 1 where this party's splits let the row reach the leaf."""
+    return np.concatenate([np.asarray(tree.predict_leaf_select(features)) for tree in trees], axis=1).astype(np.int8)
 
 
-def _weighted_sum(selections: list[Array], weights: Array) -> Array:
-    reached = selections[0]
-    for selection in selections[1:]:
-        reached = reached * selection
-    return jnp.matmul(reached, weights.reshape(-1, 1)).reshape(-1)
+def _weighted_leaves(site: Site, features: Array, trees: list[Any], weights: list[Any]) -> Array:
+    """The label holder's open leaves, each times its leaf's weight: float32."""
+    flat = np.concatenate([np.asarray(weight).reshape(-1) for weight in weights])
+    return (_open_leaves(features, trees) * flat).astype(np.float32)
+
+
+def _multiply_and_sum(entered: list[Array]) -> Array:
+    """The label holder's weighted leaves come first; a fraction times a whole number loses no bits."""
+    reached = entered[0]
+    for open_leaves in entered[1:]:
+        reached = reached * open_leaves
+    return jnp.sum(reached, axis=1)
 
 
 def score_completely(context: Context, parts: PYUObject) -> Scores:
