@@ -172,7 +172,10 @@ class Explain(Section, frozen=True, kw_only=True):
 
 
 class Cluster(Section, frozen=True, kw_only=True):
-    """Where the parties' processes run, and how long anything may take before the run is given up."""
+    """Where the parties' processes run, and how long anything may take before the run is given up.
+
+    With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
+    """
 
     mode: Literal["local", "debug"] = "local"
     viewer: PartyName | None = None
@@ -181,6 +184,7 @@ class Cluster(Section, frozen=True, kw_only=True):
     silence_timeout: Annotated[float, Meta(ge=2, le=14)] = 10.0
     stage_timeout: Seconds = 7200.0
     message_timeout: Seconds = 600.0
+    keep_messages: bool = False
 
 
 class Spec(Section, frozen=True, kw_only=True):

@@ -122,7 +122,7 @@ def _write(id_column: str, form: Form, *, selected: bool) -> Any:
             columns = {id_column: table.ids[rows], "score": np.asarray(values, dtype=np.float32)}
         label = table.truth if table.truth is not None else table.label
         if label is not None and form != "top_k":
-            columns["label"] = label[rows]
+            columns["label"] = pa.array(label[rows], from_pandas=True)  # a row without a label: null
 
         def fill(path: Path) -> None:
             parquet.write_table(pa.table(columns), path)

@@ -35,6 +35,7 @@ from runner.engine.spu import make_spu, reserve_port  # noqa: E402
 from runner.engine.start import first_failure, make_devices, start_debug, start_production  # noqa: E402
 from runner.engine.transport import SecureProxy, secure_proxy  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError  # noqa: E402
+from runner.files import make_private_dir  # noqa: E402
 from runner.policy.decide import decide, floor, require  # noqa: E402
 from runner.policy.gate import Gate  # noqa: E402
 from runner.policy.grants import load_grants  # noqa: E402
@@ -125,6 +126,7 @@ class _Worker:
             ("127.0.0.1", spec.cluster.ports.get(party, 0)),
             self._meet,
             SPU_TYPES if spec.needs_spu() else frozenset(),
+            make_private_dir(self._folder / "parties" / party / "messages") if spec.cluster.keep_messages else None,
         )
         return start_production(spec, party, self._job["nonce"], proxy)
 
