@@ -13,15 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runner.errors import SecurityError
+
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
 
 
 def make_private_dir(path: Path) -> Path:
     """Create ``path`` (and its parents) so that only this user can enter it; a symbolic link is refused."""
-    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     if path.is_symlink():
-        raise NotADirectoryError(f"{path} is a symbolic link; a party's folder must be a real folder")
+        raise SecurityError(
+            f"{path.name} is a symbolic link",
+            where=str(path),
+            why="it would lead a party's private files to another place",
+            fix="remove the link",
+        )
+    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     path.chmod(PRIVATE_DIR)
     return path
 

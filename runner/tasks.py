@@ -63,7 +63,10 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             )
     try:
         saved = json.loads((find_run(model) / SPEC).read_bytes())
-        label = {**saved["label"], "predict": config.label.predict}
+        label = dict(saved["label"])
+        for name in ("predict", "predict_column"):
+            if any(override.lstrip("+").startswith(f"label.{name}=") for override in overrides):
+                label[name] = config.label[name]
         settled = OmegaConf.create({"sgb": saved["sgb"], "crypto": saved["crypto"], "label": label})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BundleError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,9 +65,10 @@ def run(spec: Spec, folder: Path, listener: Listener) -> Outcome:
     for party in spec.parties:
         make_private_dir(folder / "parties" / party)
     journal = _Journal(listener)
-    with _processes(spec, folder) as (checks, workers):
+    # A Unix socket's path must be short, and a run folder's may be long.
+    with tempfile.TemporaryDirectory(prefix="sgb-") as sockets, _processes(spec, folder) as (checks, workers):
         _check_tables(spec, folder, checks, journal)
-        _follow(spec, folder, workers, journal)
+        _follow(spec, folder, workers, journal, sockets)
     return journal.outcome
 
 
@@ -107,22 +109,20 @@ def _check_tables(spec: Spec, folder: Path, checks: Template, journal: _Journal)
     journal.end("validate")
 
 
-def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal) -> None:
+def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal, sockets: str) -> None:
     """Give every worker its job, connect them, and note what they tell until all are done."""
     watch = Watch(workers, spec.cluster, stage="open", last_word="done", beats=True)
     journal.begin("open")
-    _send_jobs(spec, folder, workers)
-    ports: dict[str, str] = {}
-    spu_ports: dict[str, int | None] = {}
+    _send_jobs(spec, folder, workers, sockets)
+    peers: dict[str, str] = {}
     states: dict[tuple[str, str], int] = {}
     for name, message in watch.events():
         match message["event"]:
             case "listening":
-                ports[name] = f"127.0.0.1:{message['port']}"
-                spu_ports[name] = message["spu_port"]
-                if len(ports) == len(workers.channels):
+                peers[name] = f"127.0.0.1:{message['port']}"
+                if len(peers) == len(workers.channels):
                     for channel in workers.channels.values():
-                        channel.send(order="connect", peers=ports, spu_ports=spu_ports)
+                        channel.send(order="connect", peers=peers)
             case "stage":
                 stage, state = message["stage"], message["state"]
                 states[stage, state] = states.get((stage, state), 0) + 1
@@ -140,7 +140,7 @@ def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal) -> N
         channel.send(order="leave")
 
 
-def _send_jobs(spec: Spec, folder: Path, workers: Template) -> None:
+def _send_jobs(spec: Spec, folder: Path, workers: Template, sockets: str) -> None:
     nonce = secrets.token_hex(32)
     identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
     for name, channel in workers.channels.items():
@@ -151,6 +151,7 @@ def _send_jobs(spec: Spec, folder: Path, workers: Template) -> None:
             nonce=nonce,
             identity=identities[name]._asdict() if identities else None,
             log=workers.log_of(name),
+            sockets=sockets,
         )
 
 

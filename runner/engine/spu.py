@@ -1,16 +1,18 @@
-"""SPU, SecretFlow's device for computing on secret shares, over mutual TLS on loopback.
+"""SPU, SecretFlow's device for computing on secret shares, over Unix sockets in a folder of the run's own.
 
-Three parties compute with ABY3 (Mohassel and Rindal 2018; honest majority: one party may be curious), two with SEMI2K
-(after SPDZ2k, Cramer et al. 2018) or Cheetah (Huang et al. 2022). SEMI2K takes its correlated randomness from a
-*trusted first party*: the first in canonical order makes it, and is trusted not to use it.
+Three parties compute with ABY3 (Mohassel and Rindal 2018; honest majority: one party may be curious), two with Cheetah
+(Huang et al. 2022). Any number can use SEMI2K (after SPDZ2k, Cramer et al. 2018), which takes its correlated randomness
+from a *trusted first party*: the first by name makes it, and could use it to open the others' inputs.
+
+A TCP link of SPU's believes whoever connects, with or without TLS (a message without any certificate is taken for a
+peer's); a socket in a folder that only this user can enter does not have the problem.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,7 +23,6 @@ from secretflow.device import SPU, SPUObject
 from secretflow.device.device._utils import get_fn_code_name
 from secretflow.device.device.spu import SPUCompilerNumReturnsPolicy, _spu_compile
 
-from runner.cluster.tls import Identity
 from runner.spec.label import JointLabel, SecretLabel
 from runner.spec.model import Spec
 
@@ -33,22 +34,14 @@ TYPES = frozenset(
         ("spu.libspu", "ProtocolKind"),
         ("spu.libspu", "FieldType"),
         ("numpy", "float32"),
-        ("numpy", "float64"),
         ("numpy", "int8"),
         ("numpy", "int32"),
-        ("numpy", "int64"),
-        ("numpy", "uint8"),
-        ("numpy", "bool_"),
     }
 )
 # 30 fraction bits leave room for values up to 2^33 in a 64-bit field, as long as no two fractions are multiplied.
-_RUNTIMES = {
-    "aby3": {"protocol": "ABY3", "field": "FM64", "fxp_fraction_bits": 30},
-    "semi2k": {"protocol": "SEMI2K", "field": "FM128", "fxp_fraction_bits": 40},
-    "cheetah": {"protocol": "CHEETAH", "field": "FM128", "fxp_fraction_bits": 40},
-}
-# Training multiplies fractions all the time.
-_TRAINING_RUNTIMES = {**_RUNTIMES, "aby3": {"protocol": "ABY3", "field": "FM128", "fxp_fraction_bits": 40}}
+_SUMMING = {"protocol": "ABY3", "field": "FM64", "fxp_fraction_bits": 30}
+# Training multiplies fractions all the time: with 64 bits and 30 of them fractions its models are worthless.
+_TRAINING = {"protocol": "ABY3", "field": "FM128", "fxp_fraction_bits": 40}
 
 
 class SelfCompiledSPU(SPU):  # type: ignore[misc]
@@ -146,52 +139,39 @@ def _is_plain(cell: Any) -> bool:
 
 
 def protocol_of(spec: Spec) -> str:
-    """The protocol of a run: as the label says, else ABY3 for three parties and SEMI2K for any other number."""
+    """The protocol of a run: as the label says, else ABY3 for three parties, Cheetah for two, SEMI2K for more."""
     chosen = spec.label.protocol if isinstance(spec.label, (JointLabel, SecretLabel)) else "auto"
     if chosen != "auto":
         return chosen
-    return "aby3" if len(spec.parties) == 3 else "semi2k"
+    return {2: "cheetah", 3: "aby3"}.get(len(spec.parties), "semi2k")
 
 
-def reserve_port() -> socket.socket:
-    """A bound loopback port, to be closed just before SPU listens on it."""
-    reserved = socket.socket()
-    reserved.bind(("127.0.0.1", 0))
-    return reserved
+def make_spu(spec: Spec, sockets: Path, log: Path) -> SelfCompiledSPU:
+    """Connect this process's part of the SPU; every party of the run is a part of it.
 
-
-def make_spu(spec: Spec, party: str, identity: Identity, ports: Mapping[str, int]) -> SelfCompiledSPU:
-    """Connect this process's part of the SPU; every party of the run is a part of it."""
-    runtimes = _TRAINING_RUNTIMES if spec.engine() == "ss_xgb" else _RUNTIMES
-    tls = _tls(identity)
-    nodes = [
-        {"party": name, "address": f"127.0.0.1:{ports[name]}", **({"tls_opts": tls} if name == party else {})}
-        for name in spec.party_order()
-    ]
+    Args:
+        sockets: a folder that only this user can enter, with a short path.
+        log: the party's own file for what the SPU has to say.
+    """
+    protocol = protocol_of(spec)
+    runtime = _TRAINING if spec.engine() == "ss_xgb" else _SUMMING
+    if protocol != "aby3":
+        runtime = {**_TRAINING, "protocol": protocol.upper()}
+    options = libspu.logging.LogOptions()
+    options.system_log_path = str(log)
+    options.log_level = libspu.logging.LogLevel.WARN
+    patience = int(spec.cluster.stage_timeout * 1000)  # the parties do not arrive at the same moment
     return SelfCompiledSPU(
-        {"nodes": nodes, "runtime_config": runtimes[protocol_of(spec)]},
-        link_desc={
-            "connect_retry_times": 60,
-            "connect_retry_interval_ms": 250,
-            "recv_timeout_ms": int(spec.cluster.message_timeout * 1000),
-            "http_timeout_ms": int(spec.cluster.message_timeout * 1000),
-            "brpc_channel_protocol": "baidu_std",
+        {
+            "nodes": [{"party": party, "address": f"unix:{sockets / party}"} for party in spec.party_order()],
+            "runtime_config": runtime,
         },
+        link_desc={
+            "connect_retry_times": 240,
+            "connect_retry_interval_ms": 250,
+            "recv_timeout_ms": patience,
+            "http_timeout_ms": patience,
+            "http_max_payload_size": 32 << 20,
+        },
+        log_options=options,
     )
-
-
-def _tls(identity: Identity) -> dict[str, dict[str, object]]:
-    """SPU wants files; these are in memory, so that no key is written to a disk."""
-    options = {
-        "certificate_path": _in_memory("certificate", identity.certificate),
-        "private_key_path": _in_memory("private-key", identity.private_key),
-        "ca_file_path": _in_memory("authority", identity.authority),
-        "verify_depth": 1,
-    }
-    return {"server_ssl_opts": dict(options), "client_ssl_opts": dict(options)}
-
-
-def _in_memory(name: str, text: str) -> str:
-    descriptor = os.memfd_create(name)
-    os.write(descriptor, text.encode())
-    return f"/proc/self/fd/{descriptor}"

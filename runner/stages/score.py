@@ -17,6 +17,7 @@ from runner.stages.context import Context
 from runner.stages.predict import Scores
 
 Array = Any
+BLOCK_CELLS = 1 << 19  # rows x leaves that enter the SPU at once
 
 
 def score_openly(context: Context, model: SgbModel) -> Scores:
@@ -35,16 +36,48 @@ def score_sealed(context: Context, model: SgbModel) -> Scores:
     features = context.test_features().partitions
     holder = context.spec.label.holder
     weights = [tree.leaf_weight for tree in model.trees]
-    entering = []
+    selections = []
     for party, device in context.devices.items():
         trees = [tree.split_tree_dict[device] for tree in model.trees]
         if party == holder:
             value = context.at(party, _weighted_leaves, features[device], trees, weights)
         else:
             value = context.at(party, lambda site, x, trees: _open_leaves(x, trees), features[device], trees)
-        entering.append(context.gate.share(value, context.spu, stage="predict", kind="shares", form=LEAVES))
-    raw = context.spu(_multiply_and_sum)(entering)
+        selections.append(value)
+    raw = sum_in_blocks(context, selections, len(model.trees), _multiply_and_sum)
     return Scores(raw, _classes(context, raw, model.base), finisher(model.objective.value, model.base))
+
+
+def sum_in_blocks(
+    context: Context, selections: list[PYUObject], trees: int, weigh: Callable[..., Any], *shared: Any
+) -> SPUObject:
+    """Share the parties' leaf selections block of rows by block, and weigh them in the SPU; the blocks joined.
+
+    A cell (row x leaf) costs some hundred bytes over all processes: blocks bound the memory.
+    """
+    sgb = context.spec.sgb
+    leaves = trees * (2**sgb.max_depth if sgb.tree_growing_method == "level" else sgb.max_leaf)
+    rows = int(next(iter(context.sites.values())).table.test.sum())
+    step = max(1, BLOCK_CELLS // leaves)
+    sums = []
+    for start in range(0, rows, step):
+        block = [value.device(_rows(start, start + step))(value) for value in selections]
+        entered = [
+            context.gate.share(value, context.spu, stage="predict", kind="shares", form=LEAVES) for value in block
+        ]
+        sums.append(context.spu(weigh)(entered, *shared))
+    return sums[0] if len(sums) == 1 else context.spu(_join)(sums)
+
+
+def _rows(start: int, end: int) -> Callable[[Any], Any]:
+    def rows(values: Any) -> Any:
+        return values[start:end]
+
+    return rows
+
+
+def _join(blocks: list[Array]) -> Array:
+    return jnp.concatenate(blocks)
 
 
 def _classes(context: Context, raw: SPUObject, base: float) -> SPUObject | None:

@@ -25,10 +25,10 @@ from secretflow.ml.boost.ss_xgb_v.core.tree_worker import XgbTreeWorker
 from secretflow.ml.boost.ss_xgb_v.core.xgb_tree import XgbTree
 
 from runner.engine.site import Site
-from runner.policy.flows import LEAVES
 from runner.stages.context import Context
 from runner.stages.labels import Labels
 from runner.stages.predict import Scores
+from runner.stages.score import sum_in_blocks
 
 FRAGMENT_CELLS = 256 * 1024**2 / 16  # rows x features x buckets that SecretFlow handles at once
 
@@ -142,12 +142,11 @@ def _row(index: int) -> Callable[[Any], Any]:
 def score_on_shares(context: Context, model: XgbModel) -> Scores:
     """Raw scores in the SPU, from each party's open leaves and the shared leaf weights."""
     features = context.test_features().partitions
-    entering = []
-    for party, device in context.devices.items():
-        trees = [tree[device] for tree in model.trees]
-        leaves = context.at(party, _open_leaves, features[device], trees)
-        entering.append(context.gate.share(leaves, context.spu, stage="predict", kind="shares", form=LEAVES))
-    raw = context.spu(_weigh)(entering, model.weights)
+    selections = [
+        context.at(party, _open_leaves, features[device], [tree[device] for tree in model.trees])
+        for party, device in context.devices.items()
+    ]
+    raw = sum_in_blocks(context, selections, len(model.trees), _weigh, model.weights)
     base, objective = model.base, model.objective
 
     def finish(raw: Any) -> Any:

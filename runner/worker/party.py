@@ -11,7 +11,6 @@ import logging
 import os
 import queue
 import signal
-import socket
 import sys
 import threading
 import traceback
@@ -31,7 +30,7 @@ from runner.cluster.tls import Identity  # noqa: E402
 from runner.data.table import read_table  # noqa: E402
 from runner.engine.site import Site, open_site  # noqa: E402
 from runner.engine.spu import TYPES as SPU_TYPES  # noqa: E402
-from runner.engine.spu import make_spu, reserve_port  # noqa: E402
+from runner.engine.spu import make_spu  # noqa: E402
 from runner.engine.start import first_failure, make_devices, start_debug, start_production  # noqa: E402
 from runner.engine.transport import SecureProxy, secure_proxy  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError  # noqa: E402
@@ -70,8 +69,6 @@ class _Worker:
         self._orders: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stage = "start"
         self._proxy: SecureProxy | None = None
-        self._spu_socket: socket.socket | None = None
-        self._spu_ports: dict[str, int] = {}
 
     def run(self) -> int:
         _log_to(self._folder / self._job["log"])
@@ -119,8 +116,6 @@ class _Worker:
 
     def _start(self, spec: Spec) -> SecureProxy:
         (party,) = self._parties
-        if spec.needs_spu():
-            self._spu_socket = reserve_port()
         proxy = secure_proxy(
             Identity(**self._job["identity"]),
             ("127.0.0.1", spec.cluster.ports.get(party, 0)),
@@ -132,11 +127,8 @@ class _Worker:
 
     def _meet(self, port: int) -> dict[str, str]:
         """Tell the driver which port was bound; go on when all parties are listening."""
-        spu_port = self._spu_socket.getsockname()[1] if self._spu_socket is not None else None
-        self._channel.send(event="listening", port=port, spu_port=spu_port)
-        answer = self._await("connect")
-        self._spu_ports = answer["spu_ports"]
-        peers: dict[str, str] = answer["peers"]
+        self._channel.send(event="listening", port=port)
+        peers: dict[str, str] = self._await("connect")["peers"]
         return peers
 
     def _context(self, spec: Spec, sites: dict[str, Site]) -> Context:
@@ -162,9 +154,7 @@ class _Worker:
         )
 
     def _connect_spu(self, spec: Spec) -> SPU:
-        if self._spu_socket is not None:
-            self._spu_socket.close()
-        return make_spu(spec, self._parties[0], Identity(**self._job["identity"]), self._spu_ports)
+        return make_spu(spec, Path(self._job["sockets"]), self._folder / "parties" / self._parties[0] / "spu.log")
 
     def _emit(self, **event: Any) -> None:
         if event.get("event") == "stage" and event.get("state") == "started":
