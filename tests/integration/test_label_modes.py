@@ -18,13 +18,8 @@ from runner.policy.audit import first_broken_line
 
 pytestmark = pytest.mark.processes
 
-SMALL = (
-    "crypto=ou_2048",
-    "sgb.num_boost_round=2",
-    "sgb.max_depth=2",
-    "sgb.sketch_eps=0.25",
-    "cluster.keep_messages=true",
-)
+SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+KEEP = "cluster.keep_messages=true"
 PARTIES = ("alice", "bob", "carol")
 RULES: dict[str, Callable[[Any], Any]] = {
     "any": lambda votes: votes.max(axis=0),
@@ -40,7 +35,8 @@ class Run:
     def __init__(self, home: Path, *overrides: str) -> None:
         self.home = home
         before = set(home.glob("outputs/2*/*"))
-        self.done = type_command(*SMALL, *overrides, cwd=home)
+        settings = (KEEP,) if "task=predict" in overrides else (*SMALL, KEEP)
+        self.done = type_command(*settings, *overrides, cwd=home)
         assert self.done.returncode == 0, self.done.stdout + self.done.stderr
         (self.folder,) = set(home.glob("outputs/2*/*")) - before
 
