@@ -1,0 +1,217 @@
+"""A run that goes on in the background: its lines as they come, its processes, its ports, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import psutil
+from support import PROJECT
+
+from runner.data.builtin import write_builtin
+
+PARTIES = ("alice", "bob", "carol")
+SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+LONG = ("crypto=ou_2048", "sgb.num_boost_round=400", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+AT_MOST = 15.0  # seconds from a failure to the end of everything
+GIVE_UP = 120.0
+
+
+def write_tables(folder: Path, name: str = "breast_cancer") -> None:
+    """A bundled data set where a run in ``folder`` looks for it, so that the run need not load scikit-learn."""
+    for party in PARTIES:
+        write_builtin(name, party, table_path(folder, party, name), "patient_id")
+
+
+def table_path(folder: Path, party: str, name: str = "breast_cancer") -> Path:
+    """A party's table, as the settings of a run in ``folder`` name it."""
+    return folder / "outputs" / "data" / name / party / "table.parquet"
+
+
+class Ended(NamedTuple):
+    """How a run ended: its exit code, what it printed, and when (monotonic seconds)."""
+
+    code: int
+    out: str
+    err: str
+    at: float
+
+
+class Launch:
+    """``python -m runner …`` typed in ``place``; a context manager that leaves no process behind."""
+
+    def __init__(self, *arguments: str, place: Path) -> None:
+        self.place = place
+        environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+        self.driver = psutil.Popen(
+            [sys.executable, "-m", "runner", *arguments],
+            cwd=place,
+            env={**environment, "PYTHONPATH": str(PROJECT), "COLUMNS": "160"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._lines: list[str] = []
+        self._errors: list[str] = []
+        self._changed = threading.Condition()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, lines), daemon=True)
+            for stream, lines in ((self.driver.stdout, self._lines), (self.driver.stderr, self._errors))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def __enter__(self) -> Launch:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for process in [self.driver, *processes_in(self.place)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.driver.wait()
+
+    def wait_for_line(self, text: str) -> str:
+        """The first line of the terminal with ``text`` in it, as soon as it is printed."""
+
+        def found() -> str | None:
+            return next((line for line in self._lines if text in line), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() or self.driver.poll() is not None, timeout=GIVE_UP)
+        line = found()
+        assert line is not None, f"{text!r} was never printed:\n{self._told()}"
+        return line.rstrip("\n")
+
+    def printed(self) -> str:
+        """What the terminal shows so far."""
+        return "".join(self._lines)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, from the line that the run begins with."""
+        return self.place / self.wait_for_line("Run folder").split()[-1]
+
+    def template(self, kind: str) -> psutil.Process:
+        """The process that imports and forks: ``check`` or ``work``."""
+        return self._wait_until(lambda: next(self._templates(kind), None), f"a {kind} template")
+
+    def party(self, kind: str, party: str) -> psutil.Process:
+        """The process that checks (``check``) or computes (``work``) for one party."""
+
+        def found() -> psutil.Process | None:
+            for template in self._templates(kind):
+                for child in template.children():
+                    if _belongs_to(child, party):
+                        return child
+            return None
+
+        return self._wait_until(found, f"a {kind} process of {party}")
+
+    def workers(self) -> dict[str, psutil.Process]:
+        """Every party's worker."""
+        return {party: self.party("work", party) for party in PARTIES}
+
+    def end(self, timeout: float = GIVE_UP) -> Ended:
+        """Wait for the end of the command itself."""
+        code = self.driver.wait(timeout)
+        at = time.monotonic()
+        for reader in self._readers:
+            reader.join(timeout=5)
+        return Ended(code, "".join(self._lines), "".join(self._errors), at)
+
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Ctrl-C, or another signal, to the command itself."""
+        self.driver.send_signal(number)
+
+    def _templates(self, kind: str) -> Iterator[psutil.Process]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in self.driver.children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    command = child.cmdline()
+                    if "runner.worker" in command and f'"kind": "{kind}"' in command[-1]:
+                        yield child
+
+    def _wait_until(self, look: Callable[[], psutil.Process | None], what: str) -> psutil.Process:
+        limit = time.monotonic() + GIVE_UP
+        while time.monotonic() < limit and self.driver.poll() is None:
+            if (found := look()) is not None:
+                return found
+            time.sleep(0.005)
+        raise AssertionError(f"there never was {what}:\n{self._told()}")
+
+    def _read(self, stream: IO[str], lines: list[str]) -> None:
+        for line in stream:
+            with self._changed:
+                lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _told(self) -> str:
+        return "".join([*self._lines, *self._errors])
+
+
+def _belongs_to(process: psutil.Process, party: str) -> bool:
+    """Whether the process holds the party's table and no other (in memory named after it), or writes its log.
+
+    Right after its fork, a process holds all tables until it has closed what is not its own.
+    """
+    targets = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                targets.add(str(descriptor.readlink()))
+    held = {target.split()[0] for target in targets if target.startswith("/memfd:table-")}
+    return held == {f"/memfd:table-{party}"} or any(target.endswith(f"/{party}/worker.log") for target in targets)
+
+
+def processes_in(place: Path) -> list[psutil.Process]:
+    """Every living process that works in ``place``: a run's processes stay where its command was typed."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == place:
+                found.append(process)
+    return found
+
+
+def seconds_until_nothing_runs(place: Path, ports: dict[str, tuple[str, int]]) -> float:
+    """How long (up to ``AT_MOST``) processes go on in ``place``, or one of its ports is open."""
+    began = time.monotonic()
+    while True:
+        left = [process.pid for process in processes_in(place)]
+        still_open = [party for party, (_, port) in ports.items() if is_open(port)]
+        seconds = time.monotonic() - began
+        if not left and not still_open:
+            return seconds
+        assert seconds < AT_MOST, f"processes {left} and ports of {still_open} are left"
+        time.sleep(0.05)
+
+
+def listening(processes: dict[str, psutil.Process]) -> dict[str, tuple[str, int]]:
+    """The one address that each party's process listens on."""
+    found = {}
+    for party, process in processes.items():
+        (address,) = {
+            (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)  # gRPC's IPv4, mapped into IPv6
+            for connection in process.net_connections(kind="tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        found[party] = address
+    return found
+
+
+def is_open(port: int) -> bool:
+    """Whether anything listens on a loopback port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,318 @@
+"""The whole job as it is typed: what a finished run leaves, for whom, and what a saved model does afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import sklearn.metrics
+from integration.conftest import Finish, Finished
+from integration.launch import PARTIES, processes_in, table_path
+
+from runner.data.check import check_table
+from runner.engine.site import derive
+from runner.policy.audit import first_broken_line
+from runner.spec.identity import spec_digest
+from runner.spec.parse import parse
+
+pytestmark = pytest.mark.processes
+
+STAGES = ["check tables", "open cluster", "align ids", "train", "save bundle", "load bundle", "predict", "evaluate"]
+ROWS = 569
+
+
+def tables(run: Finished) -> dict[str, pl.DataFrame]:
+    return {party: pl.read_parquet(table_path(run.place, party)) for party in PARTIES}
+
+
+def feature_names(run: Finished, party: str) -> set[str]:
+    return set(tables(run)[party].columns) - {"patient_id", "target"}
+
+
+def files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def audit(run: Finished, party: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.own(party, "audit.jsonl").read_text().splitlines()]
+
+
+def test_stages_end_in_the_order_of_the_plan(main_run: Finished) -> None:
+    done = re.findall(r"^(.+?) +done in \d+\.\d s$", main_run.ended.out, flags=re.MULTILINE)
+    assert done == STAGES
+
+
+def test_run_folder_has_what_repeats_and_explains_the_run(main_run: Finished) -> None:
+    assert main_run.json("status.json") == {"state": "done"}
+    assert main_run.json("spec.json")["crypto"] == {"scheme": "ou", "key_bits": 2048}
+    assert "num_boost_round: 2" in main_run.folder.joinpath(".hydra", "config.yaml").read_text()
+    assert main_run.folder.joinpath(".hydra", "overrides.yaml").read_text().splitlines() == [
+        "- crypto=ou_2048",
+        "- sgb.num_boost_round=2",
+        "- sgb.max_depth=2",
+        "- sgb.sketch_eps=0.25",
+    ]
+    assert main_run.folder.joinpath("manifest.json").is_file()
+
+
+def test_summary_names_predictions_metrics_and_folder(main_run: Finished) -> None:
+    out, metrics = main_run.ended.out, main_run.json("parties", "carol", "metrics.json")
+    assert "Predictions  at carol and nobody else" in out
+    assert f"AUC {metrics['auc']:.4f}" in out
+    assert f"Run folder   {main_run.folder.relative_to(main_run.place)}" in out
+    assert main_run.ended.err == ""
+
+
+def test_predictions_are_whole(main_run: Finished) -> None:
+    found = main_run.predictions()
+    assert found.columns == ["patient_id", "score", "label"]
+    assert found["score"].dtype == pl.Float32
+    assert 0.2 * ROWS < len(found) < 0.3 * ROWS
+    assert found["patient_id"].is_unique().all()
+    assert ((found["score"] > 0) & (found["score"] < 1)).all()
+    known = dict(tables(main_run)["carol"].select("patient_id", "target").iter_rows())
+    assert found["label"].to_list() == [known[patient] for patient in found["patient_id"]]
+
+
+def test_scores_are_nowhere_but_at_carol(main_run: Finished) -> None:
+    scores = main_run.predictions()["score"].unique().to_numpy()
+    needles = [score.tobytes() for score in scores] + [score.astype(np.float64).tobytes() for score in scores]
+    needles += [repr(float(score)).encode() for score in scores] + [str(score).encode() for score in scores]
+    needles += [f"{score:.6f}".encode() for score in scores]
+    own = main_run.own("carol", "predictions.parquet")
+
+    def holds_scores(path: Path) -> bool:
+        content = path.read_bytes()
+        return any(needle in content for needle in needles)
+
+    assert holds_scores(own), "the search finds the scores where they are"
+    elsewhere = [path for path in files(main_run.folder) if path != own]
+    assert [path for path in elsewhere if holds_scores(path)] == []
+    assert [path for path in elsewhere if path.name == "predictions.parquet"] == []
+    for path in main_run.place.rglob("*.parquet"):
+        if path.name != "predictions.parquet":
+            assert "score" not in pl.read_parquet_schema(path)
+
+
+def test_metrics_are_those_of_the_predictions_and_at_carol_only(main_run: Finished) -> None:
+    found, metrics = main_run.predictions(), main_run.json("parties", "carol", "metrics.json")
+    label, score = found["label"].to_numpy(), found["score"].to_numpy().astype(np.float64)
+    false_alarms, hits, _ = sklearn.metrics.roc_curve(label, score)
+    chosen = score >= 0.5
+    assert metrics == pytest.approx(
+        {
+            "auc": sklearn.metrics.roc_auc_score(label, score),
+            "ks": np.max(hits - false_alarms),
+            "accuracy": sklearn.metrics.accuracy_score(label, chosen),
+            "log_loss": sklearn.metrics.log_loss(label, score),
+            "f1": sklearn.metrics.f1_score(label, chosen),
+        },
+        rel=1e-12,
+    )
+    assert metrics["auc"] > 0.9, "the model has learnt something"
+    assert [path for path in files(main_run.folder) if path.name == "metrics.json"] == [
+        main_run.own("carol", "metrics.json")
+    ]
+
+
+def test_party_folders_are_private(main_run: Finished) -> None:
+    for party in PARTIES:
+        for path in [main_run.own(party), *main_run.own(party).rglob("*")]:
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+        key = main_run.place / "outputs" / "keys" / party / "secret.key"
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+
+
+def test_audit_chains_are_whole_and_flows_have_both_ends(main_run: Finished) -> None:
+    logs = {party: audit(main_run, party) for party in PARTIES}
+    for party in PARTIES:
+        assert first_broken_line(main_run.own(party, "audit.jsonl")) is None
+        assert logs[party], f"{party} logged nothing"
+        assert all(party in (entry["from"], entry["to"]) for entry in logs[party])
+    ends = {
+        direction: sorted(
+            (entry["stage"], entry["kind"], entry["form"], entry["from"], entry["to"], entry["shape"])
+            for log in logs.values()
+            for entry in log
+            if entry["direction"] == direction and entry["to"] != "terminal"
+        )
+        for direction in ("sent", "received")
+    }
+    assert ends["sent"] == ends["received"]
+    (kept,) = [entry for log in logs.values() for entry in log if entry["kind"] == "predictions"]
+    assert (kept["from"], kept["to"], kept["direction"]) == ("carol", "carol", "kept")
+    assert kept["shape"] == [len(main_run.predictions())]
+    assert kept["allowed_by"] == "policy.predictions.recipients"
+
+
+def test_manifest_says_what_ran_on_what(main_run: Finished) -> None:
+    manifest, spec = main_run.json("manifest.json"), parse(main_run.json("spec.json"))
+    hashed = manifest["hashed"]
+    assert hashed["spec_digest"] == spec_digest(spec)
+    for name in ("secretflow", "spu", "sf-heu", "numpy", "polars", "grpcio"):
+        assert hashed["versions"][name] == version(name)
+    assert hashed["party_order"] == ["carol", "alice", "bob"]
+    assert hashed["model"] == main_run.json("parties", "alice", "bundle", "manifest.json")["bundle"]
+    assert hashed["model"] in {
+        main_run.json("parties", party, "bundle", "manifest.json")["bundle"] for party in PARTIES
+    }
+
+
+def test_manifest_digests_tables_under_each_partys_key(main_run: Finished, tmp_path: Path) -> None:
+    spec = parse({**main_run.json("spec.json"), **absolute(main_run)})
+    for party in PARTIES:
+        secret = bytes.fromhex((main_run.place / "outputs" / "keys" / party / "secret.key").read_text())
+        table = check_table(spec, party, tmp_path)
+        stated = main_run.json("manifest.json")["hashed"]["tables"][party]
+        assert stated == table.digest(derive(secret, "table"))
+        assert stated != table.digest(derive(bytes(32), "table"))
+
+
+def absolute(run: Finished) -> dict[str, Any]:
+    """The data section of the run's spec, with paths that hold wherever the reader works."""
+    data = run.json("spec.json")["data"]
+    for table in data["tables"].values():
+        table["path"] = str(run.place / table["path"])
+    return {"data": data}
+
+
+def test_every_party_sent_ciphertexts(main_run: Finished) -> None:
+    observed = main_run.json("manifest.json")["observed"]
+    sent = observed["encryption"]["ciphertexts_sent"]
+    assert set(sent) == set(PARTIES)
+    assert all(count > 0 for count in sent.values()), sent
+    for evaluator in ("alice", "bob"):
+        training_rows = ROWS - len(main_run.predictions())
+        assert observed["sent"]["carol"][evaluator]["ciphertexts"] >= training_rows, "gradients went out encrypted"
+    assert observed["sent"]["alice"]["bob"]["ciphertexts"] == 0
+
+
+def test_label_is_in_carols_table_alone(main_run: Finished) -> None:
+    owners = [party for party, table in tables(main_run).items() if "target" in table.columns]
+    assert owners == ["carol"]
+
+
+def test_builtin_tables_have_rows_in_different_orders(main_run: Finished) -> None:
+    orders = [tuple(table["patient_id"]) for table in tables(main_run).values()]
+    assert len({frozenset(order) for order in orders}) == 1
+    assert len(set(orders)) == len(PARTIES)
+
+
+def test_no_feature_name_leaves_its_party(main_run: Finished) -> None:
+    for party in PARTIES:
+        names = [name.encode() for name in feature_names(main_run, party)]
+        inside = [path for path in files(main_run.own(party)) if any(name in path.read_bytes() for name in names)]
+        assert inside == [main_run.own(party, "bundle", "part.json")], "the search finds names where they belong"
+        outside = [path for path in files(main_run.folder) if main_run.own(party) not in path.parents]
+        assert [path for path in outside if any(name in path.read_bytes() for name in names)] == []
+        assert not any(name.decode() in main_run.ended.out + main_run.ended.err for name in names)
+
+
+def test_no_value_leaves_its_party(main_run: Finished) -> None:
+    values = {
+        party: {
+            repr(value)
+            for column in feature_names(main_run, party)
+            for value in table[column].to_list()
+            if len(repr(value)) > 4
+        }
+        for party, table in tables(main_run).items()
+    }
+    for party in PARTIES:
+        others = set().union(*(values[other] for other in PARTIES if other != party))
+        own = values[party] - others
+        assert len(own) > 1000
+        for path in files(main_run.folder):
+            if main_run.own(party) not in path.parents:
+                numbers = set(re.findall(r"\d+\.\d+", path.read_text(errors="replace")))
+                assert not numbers & own, f"{path} holds values of {party}"
+
+
+def test_nothing_is_left_running(twins: tuple[Finished, Finished]) -> None:
+    assert processes_in(twins[0].place) == []
+
+
+def test_two_runs_at_once_in_an_empty_folder_both_succeed(twins: tuple[Finished, Finished]) -> None:
+    first, second = twins
+    assert first.folder != second.folder
+    assert first.json("status.json") == second.json("status.json") == {"state": "done"}
+    assert first.predictions().equals(second.predictions())
+
+
+def test_same_command_twice_has_the_same_manifest_digest(twins: tuple[Finished, Finished]) -> None:
+    first, second = (run.json("manifest.json") for run in twins)
+    assert first["hashed"] == second["hashed"]
+    assert first["digest"] == second["digest"]
+
+
+@pytest.fixture(scope="module")
+def applied(finish: Finish, main_run: Finished) -> Finished:
+    """The model of the main run, applied to all rows."""
+    return finish(main_run.place, "task=predict", f"model={main_run.folder.relative_to(main_run.place)}")
+
+
+def test_saved_model_gives_the_same_scores(applied: Finished, main_run: Finished) -> None:
+    before, after = main_run.predictions(), applied.predictions()
+    assert len(after) == ROWS
+    again = after.filter(pl.col("patient_id").is_in(before["patient_id"].to_list()))
+    assert again["patient_id"].to_list() == before["patient_id"].to_list()
+    assert again["score"].to_numpy().tobytes() == before["score"].to_numpy().tobytes()
+
+
+def test_applying_a_model_trains_nothing(applied: Finished, main_run: Finished) -> None:
+    assert re.findall(r"^(.+?) +done in", applied.ended.out, flags=re.MULTILINE) == [
+        stage for stage in STAGES if stage not in ("train", "save bundle")
+    ]
+    assert not applied.own("carol", "bundle").exists()
+    assert applied.json("manifest.json")["hashed"]["model"] == main_run.json("manifest.json")["hashed"]["model"]
+
+
+@pytest.fixture(scope="module")
+def shared_scores(finish: Finish, main_run: Finished) -> Finished:
+    """The model applied where nobody has labels, with alice as a second recipient of the scores."""
+    return finish(
+        main_run.place,
+        "task=predict",
+        f"model={main_run.folder}",
+        "label.predict=none",
+        "policy.predictions.recipients=[carol,alice]",
+    )
+
+
+def test_without_labels_evaluation_is_skipped_and_said_to_be(shared_scores: Finished) -> None:
+    assert "label.predict=none" in shared_scores.ended.out
+    assert not any(name in shared_scores.ended.out for name in ("AUC", "log-loss"))
+    assert [path for path in files(shared_scores.folder) if path.name == "metrics.json"] == []
+    assert shared_scores.predictions().columns == ["patient_id", "score"]
+
+
+def test_second_recipient_gets_the_same_scores_and_no_label(shared_scores: Finished, applied: Finished) -> None:
+    assert not shared_scores.own("bob", "predictions.parquet").exists()
+    assert shared_scores.predictions("alice").equals(applied.predictions().select("patient_id", "score"))
+    sent = [entry for entry in audit(shared_scores, "carol") if entry["to"] == "alice" and entry["stage"] == "predict"]
+    received = [entry for entry in audit(shared_scores, "alice") if entry["kind"] == "predictions"]
+    assert [(entry["direction"], entry["shape"]) for entry in sent] == [("sent", [ROWS])]
+    assert [(entry["direction"], entry["from"], entry["shape"]) for entry in received] == [
+        ("received", "carol", [ROWS])
+    ]
+    assert not any(entry["kind"] == "predictions" for entry in audit(shared_scores, "bob"))
+
+
+def test_terminal_of_a_party_that_may_not_see_metrics_shows_none(paillier_run: Finished) -> None:
+    """Neither the test metrics nor the learning curve."""
+    metrics = paillier_run.json("parties", "carol", "metrics.json")
+    assert not paillier_run.own("alice", "metrics.json").exists()
+    assert "this terminal is alice's" in paillier_run.ended.out
+    assert not re.search(r"AUC|KS|log-loss|F1", paillier_run.ended.out)
+    for value in metrics.values():
+        assert f"{value:.4f}" not in paillier_run.ended.out
+    assert "tree 2/2" in paillier_run.ended.out, "progress is no metric"

@@ -1,0 +1,277 @@
+"""Messages of a peer: what SGB sends is read, anything else is refused before it is built."""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+from support import PROJECT
+
+from runner.engine.unpickle import ALLOWED, loads
+from runner.errors import SecurityError
+
+
+class Call:
+    """Pickles as a call of ``function`` with ``arguments``, which reading the pickle makes."""
+
+    def __init__(self, function: Any, *arguments: Any, state: Any = None) -> None:
+        self.reduced = (function, arguments) if state is None else (function, arguments, state)
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+def refusal(content: bytes) -> SecurityError:
+    with pytest.raises(SecurityError) as caught:
+        loads(content, "bob")
+    error = caught.value
+    assert error.where == "message from bob"
+    assert all((error.what, error.why, error.fix))
+    return error
+
+
+PLAIN = [
+    None,
+    True,
+    -(2**70),
+    1.5,
+    float("inf"),
+    "text ü",
+    b"bytes",
+    bytearray(b"x"),
+    [1, [2, ()]],
+    (1, "a"),
+    {"a": {"b": [1]}},
+    {1, 2},
+    frozenset({3}),
+]
+
+
+@pytest.mark.parametrize("value", PLAIN)
+def test_plain_values_pass(value: Any) -> None:
+    assert loads(cloudpickle.dumps(value), "bob") == value
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8", "i4", "u1", "?"])
+def test_arrays_pass(dtype: str) -> None:
+    array = np.arange(6).reshape(2, 3).astype(dtype)
+    for given in (array, np.asfortranarray(array), array[:, ::2], array[:0], array[0, 0, None]):
+        taken = loads(cloudpickle.dumps(given), "bob")
+        assert taken.dtype == given.dtype
+        assert taken.shape == given.shape
+        assert np.array_equal(taken, given)
+
+
+@pytest.mark.parametrize("value", [np.float64(0.1), np.int64(-3), np.float32(2.5), np.bool_(True)])
+def test_numpy_scalars_pass(value: Any) -> None:
+    taken = loads(cloudpickle.dumps(value), "bob")
+    assert taken == value
+    assert type(taken) is type(value)
+
+
+def test_structures_of_arrays_pass() -> None:
+    given = {"buckets": [np.arange(3), None], "weights": (np.ones(2, np.float32), [np.int64(3)])}
+    assert repr(loads(cloudpickle.dumps(given), "bob")) == repr(given)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("y"), OSError(2, "z"), StopIteration()])
+def test_builtin_exceptions_pass(error: Exception) -> None:
+    taken = loads(cloudpickle.dumps(error), "bob")
+    assert type(taken) is type(error)
+    assert taken.args == error.args
+
+
+def test_ciphertexts_and_public_keys_pass(encryption: Any) -> None:
+    plain = np.array([[1, 2, 3], [4, 5, 6]])
+    sealed = loads(cloudpickle.dumps(encryption.encryptor().encrypt(encryption.array(plain))), "bob")
+    assert np.array_equal(encryption.decryptor().decrypt(sealed).to_numpy(), plain)
+    key = encryption.public_key()
+    assert cloudpickle.dumps(loads(cloudpickle.dumps(key), "bob")) == cloudpickle.dumps(key)
+
+
+def test_secretflows_error_passes(secretflow: None) -> None:
+    from secretflow.distributed.fed.exception import FedRemoteError
+
+    error = loads(cloudpickle.dumps(FedRemoteError("bob", RuntimeError("see the log"))), "bob")
+    assert (error.party(), str(error.cause())) == ("bob", "see the log")
+
+
+def payloads(mark: Path) -> dict[str, Any]:
+    """Attacks, each of which would make the file ``mark``."""
+    shell, python = f"touch {mark}", f"open({str(mark)!r}, 'w').close()"
+    make = Call(os.system, shell)
+    return {
+        "os.system": make,
+        "subprocess": Call(subprocess.Popen, ["touch", str(mark)]),
+        "exec": Call(builtins.exec, python),
+        "eval": Call(builtins.eval, python),
+        "compile": Call(builtins.compile, python, "x", "exec"),
+        "open": Call(builtins.open, str(mark), "w"),
+        "import": Call(builtins.__import__, "antigravity"),
+        "getattr": Call(builtins.getattr, np, "save"),
+        "partial": Call(functools.partial, os.system, shell),
+        "partial object": functools.partial(os.system, shell),
+        "numpy.save": Call(np.save, str(mark), np.zeros(1)),
+        "numpy.fromfile": Call(np.fromfile, "/etc/passwd", np.dtype("u1")),
+        "numpy.load": Call(np.load, str(mark), None, True),
+        "numpy.memmap": Call(np.memmap, str(mark), "u1", "w+", 0, (1,)),
+        "pickle.loads": Call(pickle.loads, pickle.dumps(make)),
+        "cloudpickle function": lambda: Path(mark).touch(),
+        "SystemExit": SystemExit(3),
+        "KeyboardInterrupt": KeyboardInterrupt(),
+        "path": mark,
+        "in a list": [1, [2, {"x": make}]],
+        "in a dict key": {(1, make.__reduce__()[0]): 2},
+        "argument of an allowed call": Call(np.dtype, make),
+        "state of an allowed object": Call(np.ndarray, (0,), state=make),
+        "argument of an exception": Call(ValueError, make),
+        "in an object array": np.array([make, 1], dtype=object),
+    }
+
+
+@pytest.mark.parametrize("attack", payloads(Path("x")))
+def test_attack_is_refused_and_nothing_runs(tmp_path: Path, attack: str) -> None:
+    mark = tmp_path / "mark"
+    refusal(cloudpickle.dumps(payloads(mark)[attack]))
+    assert not mark.exists()
+
+
+def test_attack_would_work_without_the_guard(tmp_path: Path) -> None:
+    """Else the test above would prove nothing."""
+    mark = tmp_path / "mark"
+    pickle.loads(pickle.dumps(payloads(mark)["exec"]))
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_attack_is_refused_under_every_protocol(tmp_path: Path, protocol: int) -> None:
+    mark = tmp_path / "mark"
+    refusal(pickle.dumps(payloads(mark)["os.system"], protocol=protocol))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cbuiltins\nValueError.__init__\n.",
+        b"\x80\x04\x8c\x08builtins\x8c\x13ValueError.__init__\x93.",
+        b"\x80\x04\x8c\x05numpy\x8c\x0bdtype.__new__\x93.",
+        b"\x80\x04\x8c\x05numpy\x8c\x0bndarray.dump\x93.",
+        b"cnumpy\nload\n.",
+        b"cbuiltins\ngetattr\n.",
+        b"cbuiltins\n__dict__\n.",
+        b"cbuiltins\nobject\n.",
+        b"c__main__\nALLOWED\n.",
+        b"crunner.engine.unpickle\nALLOWED\n.",
+        b"ios\nsystem\n.",
+    ],
+)
+def test_name_that_is_not_listed_is_refused(content: bytes) -> None:
+    refusal(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b".",
+        b"garbage",
+        b"\x80\x05",
+        b"P1\n.",
+        b"\x80\x02\x82\x01.",
+        b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f",
+    ],
+)
+def test_bytes_that_are_no_message_are_refused(content: bytes) -> None:
+    assert "cannot be read" in refusal(content).what
+
+
+def test_message_that_is_cut_is_refused() -> None:
+    content = cloudpickle.dumps({"a": np.arange(3.0)})
+    for length in range(0, len(content), 7):
+        refusal(content[:length])
+
+
+def test_text_of_an_error_while_reading_stays_here() -> None:
+    assert "CANARY" not in str(refusal(pickle.dumps(Call(np.dtype, "CANARY"))))
+
+
+def test_every_allowed_name_exists(secretflow: None) -> None:
+    for module, name in ALLOWED:
+        assert hasattr(__import__(module, fromlist=[name]), name)
+
+
+FORGERY = """
+import pickle, resource, sys
+import numpy as np
+from numpy.core import multiarray
+from runner.engine.unpickle import loads
+
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+class Call:
+    def __init__(self, *reduced): self.reduced = reduced
+    def __reduce__(self): return self.reduced
+
+def structured(kind, offset, flags):
+    dtype = Call(np.dtype, ("V8", False, True), (3, "|", None, ("a",), {"a": (np.dtype(kind), offset)}, 8, 1, flags))
+    return Call(multiarray._reconstruct, (np.ndarray, (0,), b"b"), (1, (4,), dtype, False, b"A" * 32))
+
+forgery = {
+    "buffer of objects": Call(np.ndarray, ((4,), "O", b"A" * 32)),
+    "hidden objects": structured("O", 0, 0),
+    "objects with false flags": structured("O", 0, 1),
+    "field outside": structured("f8", 2**40, 0),
+}[sys.argv[1]]
+content = pickle.dumps(forgery)
+try:
+    value = loads(content, "bob")
+    print(value["a"] if value.dtype.names else value)
+except Exception as error:
+    sys.exit(0 if type(error).__name__ == "SecurityError" else 3)
+sys.exit(4)
+"""
+
+
+@pytest.mark.parametrize(
+    "forgery", ["buffer of objects", "hidden objects", "objects with false flags", "field outside"]
+)
+def test_array_of_forged_addresses_is_refused(forgery: str) -> None:
+    """NumPy's own constructors believe a sender who says that bytes are addresses of objects."""
+    done = subprocess.run([sys.executable, "-c", FORGERY, forgery], cwd=PROJECT, capture_output=True, check=False)
+    assert done.returncode == 0, f"it was built; the process ended with {done.returncode}"
+
+
+def test_no_allowed_function_can_be_changed_by_a_message() -> None:
+    """Pickle's BUILD may set attributes on what a name resolves to, here a function's defaults."""
+    from numpy.core import numeric
+
+    before = numeric._frombuffer.__defaults__  # type: ignore[attr-defined]
+    name = pickle.GLOBAL + b"numpy.core.numeric\n_frombuffer\n"
+    state = pickle.dumps((None, {"__defaults__": (1, 2)}), protocol=0)[:-1]
+    try:
+        refusal(name + state + pickle.BUILD + pickle.STOP)
+        assert numeric._frombuffer.__defaults__ == before  # type: ignore[attr-defined]
+    finally:
+        numeric._frombuffer.__defaults__ = before  # type: ignore[attr-defined]
+
+
+def test_callable_exception_names_are_classes_only() -> None:
+    passing: list[Callable[..., Any]] = []
+    for name in vars(builtins):
+        try:
+            passing.append(loads(f"cbuiltins\n{name}\n.".encode(), "bob"))
+        except SecurityError:
+            continue
+    assert len(passing) > 30
+    assert all(isinstance(found, type) and issubclass(found, Exception) for found in passing)

@@ -1,0 +1,130 @@
+"""Decisions: what no line allows is denied, and the error says which line would have to allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runner.errors import PolicyError
+from runner.policy.decide import Decision, decide, denied, require
+from runner.policy.flows import TERMINAL, Flow
+from runner.spec.parse import parse
+
+Changed = Callable[..., dict[str, Any]]
+NOBODY: dict[str, Any] = {"policy.predictions.recipients": [], "policy.metrics.recipients": []}
+
+
+def decisions(values: dict[str, Any]) -> tuple[Decision, ...]:
+    return decide(parse(values))
+
+
+def refusal(values: dict[str, Any]) -> PolicyError:
+    with pytest.raises(PolicyError) as caught:
+        require(decisions(values))
+    error = caught.value
+    assert error.code == 3
+    assert all((error.what, error.where, error.why, error.fix))
+    return error
+
+
+def test_default_settings_may_run(changed: Changed) -> None:
+    found = decisions(changed({}))
+    require(found)
+    assert all(decision.allowed for decision in found)
+
+
+def test_empty_policy_denies_every_result(changed: Changed) -> None:
+    values = changed(NOBODY)
+    values["policy"] = {}
+    results = [d for d in decisions(values) if d.flow.kind in ("predictions", "metrics")]
+    assert len(results) == 4
+    assert not any(decision.allowed for decision in results)
+
+
+def test_nobody_named_denies_prediction(changed: Changed) -> None:
+    error = refusal(changed(NOBODY))
+    assert error.where == "policy.predictions.recipients"
+    assert "add carol to policy.predictions.recipients" in error.fix
+    assert "computes the scores" in error.fix
+
+
+def test_nobody_named_still_lets_train(changed: Changed) -> None:
+    require(decisions(changed({**NOBODY, "task.name": "train"})))
+
+
+def test_predictions_alone_deny_evaluation(changed: Changed) -> None:
+    error = refusal(changed({"policy.metrics.recipients": []}))
+    assert error.where == "policy.metrics.recipients"
+    assert "label.predict=none" in error.fix
+
+
+def test_way_out_of_a_denied_evaluation_works(changed: Changed) -> None:
+    require(decisions(changed({"policy.metrics.recipients": [], "label.predict": "none"})))
+
+
+def test_recipient_other_than_the_label_holder_is_not_enough(changed: Changed) -> None:
+    """In SGB the label holder sees the scores, so a policy that leaves it out cannot be kept."""
+    error = refusal(changed({"policy.predictions.recipients": ["alice"]}))
+    assert "from carol to carol" in error.what
+
+
+@pytest.mark.parametrize("observer", ["sgb.enable_monitor", "sgb.enable_early_stop"])
+def test_metric_that_secretflow_shows_to_all_needs_all_as_recipients(changed: Changed, observer: str) -> None:
+    assert "from carol to alice" in refusal(changed({observer: True})).what
+    require(decisions(changed({observer: True, "policy.metrics.recipients": ["alice", "bob", "carol"]})))
+
+
+def test_terminal_shows_what_its_viewer_may_see(changed: Changed) -> None:
+    def shown(viewer: str | None, recipients: list[str]) -> set[bool]:
+        values = changed({"cluster.viewer": viewer, "policy.metrics.recipients": recipients})
+        return {d.allowed for d in decisions(values) if d.flow.receiver == TERMINAL}
+
+    assert shown(None, ["carol"]) == {True}
+    assert shown("alice", ["carol"]) == {False}
+    assert shown("alice", ["carol", "alice"]) == {True}
+    assert shown(None, ["alice"]) == {False}
+
+
+def test_terminal_that_may_show_nothing_does_not_stop_a_run(changed: Changed) -> None:
+    require(decisions(changed({"cluster.viewer": "bob"})))
+
+
+def test_each_decision_names_its_line(changed: Changed) -> None:
+    lines = {d.flow.kind: d.line for d in decisions(changed({}))}
+    assert lines["predictions"] == "policy.predictions.recipients"
+    assert lines["metrics"] == "policy.metrics.recipients"
+    assert "protocol" in lines["training"]
+
+
+def test_require_stops_at_the_first_denied_flow_that_is_needed() -> None:
+    flows = [
+        Flow("train", "metrics", "curve", "carol", TERMINAL, needed=False),
+        Flow("predict", "predictions", "score", "carol", "bob"),
+        Flow("evaluate", "metrics", "test metrics", "carol", "bob"),
+    ]
+    with pytest.raises(PolicyError, match="predictions"):
+        require(tuple(Decision(flow, False, "some line") for flow in flows))
+    require(tuple(Decision(flow, flow.needed, "some line") for flow in flows))
+
+
+def test_denial_says_who_what_and_why() -> None:
+    error = denied(Flow("predict", "predictions", "score", "carol", "bob"), "policy.predictions.recipients")
+    assert error.what == "predictions (score) from carol to bob is denied"
+    assert error.where == "policy.predictions.recipients"
+    assert "predict" in error.why
+    assert error.fix == "add bob to policy.predictions.recipients"
+
+
+def test_party_with_the_terminals_name_gets_only_what_it_is_named_for(changed: Changed) -> None:
+    """Either such a name is refused, or the viewer's rights are not the party's."""
+    values = changed({"sgb.enable_monitor": True, "policy.metrics.recipients": ["alice", "carol"]})
+    for section in (values["data"]["tables"], values["parties"]):
+        section[TERMINAL] = section.pop("bob")
+    try:
+        spec = parse(values)
+    except ValueError:
+        return
+    with pytest.raises(PolicyError):
+        require(decide(spec))

@@ -1,0 +1,84 @@
+"""The flows of a plan: every movement of information that its stages make, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from runner.policy.flows import TERMINAL, Flow, flows
+from runner.spec.model import STAGES
+from runner.spec.parse import parse
+
+Changed = Callable[..., dict[str, Any]]
+EVERY_PAIR = set(permutations(("alice", "bob", "carol"), 2))
+
+
+def ends(found: Sequence[Flow], stage: str, kind: str) -> set[tuple[str, str]]:
+    return {(flow.sender, flow.receiver) for flow in found if (flow.stage, flow.kind) == (stage, kind)}
+
+
+@pytest.mark.parametrize("plan", STAGES)
+def test_stages_of_the_plan_alone_have_flows(changed: Changed, plan: str) -> None:
+    found = flows(parse(changed({"task.name": "check", "task.plan": plan})))
+    assert {flow.stage for flow in found} == set(STAGES[plan])  # type: ignore[index]
+    order = list(dict.fromkeys(flow.stage for flow in found))
+    assert order == list(STAGES[plan]), "in the order in which they run"  # type: ignore[index]
+
+
+def test_training_is_between_the_holder_and_each_other_party(changed: Changed) -> None:
+    found = flows(parse(changed({})))
+    others = ("alice", "bob")
+    assert ends(found, "train", "training") == {("carol", p) for p in others} | {(p, "carol") for p in others}
+    assert ends(found, "train", "metrics") == {("carol", TERMINAL)}
+
+
+def test_everybody_tells_everybody_what_align_save_and_load_exchange(changed: Changed) -> None:
+    found = flows(parse(changed({})))
+    assert ends(found, "align", "alignment") == EVERY_PAIR
+    assert ends(found, "save", "model") == EVERY_PAIR
+    assert ends(found, "load", "model") == EVERY_PAIR
+
+
+@pytest.mark.parametrize("observer", ["sgb.enable_monitor", "sgb.enable_early_stop"])
+def test_metric_of_secretflow_goes_to_every_party_and_is_needed(changed: Changed, observer: str) -> None:
+    found = flows(parse(changed({observer: True})))
+    assert ends(found, "train", "metrics") == {("carol", "alice"), ("carol", "bob"), ("carol", TERMINAL)}
+    assert all(flow.needed for flow in found if flow.kind == "metrics" and flow.receiver in ("alice", "bob"))
+
+
+def test_results_flow_to_their_recipients_and_to_the_party_that_computes_them(changed: Changed) -> None:
+    values = changed({"policy.predictions.recipients": ["alice", "carol"], "policy.metrics.recipients": ["bob"]})
+    found = flows(parse(values))
+    assert ends(found, "predict", "predictions") == {("carol", "carol"), ("carol", "alice")}
+    assert ends(found, "evaluate", "metrics") == {("carol", "carol"), ("carol", "bob"), ("carol", TERMINAL)}
+
+
+def test_without_labels_at_prediction_nothing_is_evaluated(changed: Changed) -> None:
+    found = flows(parse(changed({"label.predict": "none"})))
+    assert "evaluate" not in {flow.stage for flow in found}
+
+
+def test_only_the_terminal_can_be_done_without(changed: Changed) -> None:
+    found = flows(parse(changed({"sgb.enable_monitor": True})))
+    assert {flow.receiver for flow in found if not flow.needed} == {TERMINAL}
+
+
+def test_another_label_holder_turns_the_flows_round(changed: Changed) -> None:
+    found = flows(parse(changed({"label.holder": "alice"})))
+    assert ends(found, "predict", "predictions") == {("alice", "alice"), ("alice", "carol")}
+    assert {flow.sender for flow in found if flow.kind in ("predictions", "metrics")} == {"alice"}
+
+
+def test_no_flow_is_listed_twice(changed: Changed) -> None:
+    everybody = ["alice", "bob", "carol"]
+    changes = {"policy.predictions.recipients": everybody, "policy.metrics.recipients": everybody}
+    found = flows(parse(changed({**changes, "sgb.enable_early_stop": True})))
+    keys = [(flow.stage, flow.kind, flow.form, flow.sender, flow.receiver) for flow in found]
+    assert len(set(keys)) == len(keys)
+
+
+def test_flow_reads_as_a_sentence() -> None:
+    assert str(Flow("predict", "predictions", "score", "carol", "bob")) == "predictions (score) from carol to bob"

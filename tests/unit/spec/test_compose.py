@@ -1,0 +1,118 @@
+"""Hydra's errors come out as ours: with the place, the reason and the allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from support import PROJECT
+
+from runner.errors import SpecError
+from runner.spec.compose import config_dir, explain, to_spec
+
+
+def told(override: str) -> SpecError:
+    """What a user is told who types ``override``."""
+    try:
+        with initialize_config_dir(config_dir(), version_base="1.3"):
+            to_spec(compose("config", [override]))
+    except (HydraException, OmegaConfBaseException) as error:
+        return explain(error, [override])
+    except SpecError as error:
+        return error
+    raise AssertionError(f"{override} was accepted")
+
+
+@pytest.mark.parametrize(
+    ("override", "where", "fix"),
+    [
+        ("sgb.max_dept=3", "sgb.max_dept", "did you mean 'max_depth'?"),
+        ("polcy=strict", "polcy", "did you mean 'policy'?"),
+        ("data.tables.alice.pth=x", "data.tables.alice.pth", "did you mean 'path'?"),
+        ("policy.foo.recipients=[]", "policy.foo.recipients", "allowed: metrics, name, predictions"),
+        ("+foo=1", "foo", "policy"),
+        ("+sgb.bar=2", "sgb.bar", "max_depth"),
+        ("hydra.nonsense=1", "hydra.nonsense", "allowed"),
+    ],
+)
+def test_unknown_key(override: str, where: str, fix: str) -> None:
+    error = told(override)
+    assert error.where == where
+    assert "unknown setting" in error.what
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    ("override", "group", "fix"),
+    [
+        ("crypto=oo", "crypto", "ou_2048"),
+        ("task=trian", "task", "did you mean 'train'?"),
+        ("experiment=breast_cancer_quik", "experiment", "did you mean 'breast_cancer_quick'?"),
+    ],
+)
+def test_wrong_choice_of_a_group(override: str, group: str, fix: str) -> None:
+    error = told(override)
+    assert error.where == group
+    assert override.partition("=")[2] in error.what
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize("override", ["sgb.max_depth=[1,2", "sgb.max_depth", "+1=2"])
+def test_override_that_cannot_be_read(override: str) -> None:
+    error = told(override)
+    assert override in error.what
+    assert error.where == "command line"
+    assert "group.key=value" in error.fix
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("outputs=${nowhere}", "nowhere"),
+        ("outputs=???", "outputs"),
+        ("+label.holder=bob", "label.holder"),
+        ("+sgb=fast", "sgb"),
+        ("~nothing", "nothing"),
+    ],
+)
+def test_other_errors_keep_their_reason(override: str, reason: str) -> None:
+    error = told(override)
+    assert reason in error.why + error.what
+    assert error.where
+    assert error.fix
+
+
+@pytest.mark.parametrize(
+    ("typed", "right"),
+    [
+        ("cluster.ports.alice=7000", "+cluster.ports.alice=7000"),
+        ("parties.dave.key_file=dave.key", "+parties.dave.key_file=dave.key"),
+    ],
+)
+def test_advice_for_a_new_entry_can_be_typed(typed: str, right: str) -> None:
+    fix = told(typed).fix
+    assert f"{right.partition('=')[0]}=" in fix, f"'{fix}' does not lead to {right}"
+
+
+def test_two_values_without_a_sweep_point_to_the_sweep() -> None:
+    error = told("sgb.max_depth=1,2")
+    assert "sweep" in error.fix or "--multirun" in error.why + error.fix
+
+
+def test_configuration_may_hold_hydra_and_experiment_but_nothing_else() -> None:
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        config = compose("config", ["experiment=breast_cancer_quick"])
+    OmegaConf.set_struct(config, False)
+    config.hydra = {"anything": 1}
+    assert to_spec(config).sgb.max_depth == 3
+    config.stray = 1
+    with pytest.raises(SpecError, match="stray"):
+        to_spec(config)
+
+
+def test_checkout_has_its_own_groups() -> None:
+    assert Path(config_dir()) == PROJECT / "conf"

@@ -1,0 +1,142 @@
+"""Contradictions between settings that are each valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runner.cluster.processes import ALL_PARTIES
+from runner.errors import SpecError
+from runner.policy.flows import TERMINAL
+from runner.spec.check import LEAST_BIN_WIDTH, METRICS_BY_OBJECTIVE
+from runner.spec.model import PLAIN_SCHEMES
+from runner.spec.parse import parse
+
+Changed = Callable[..., dict[str, Any]]
+METRICS = ("roc_auc", "tweedie_deviance", "tweedie_nll", "mse", "rmse")
+
+
+def refusal(values: dict[str, Any]) -> SpecError:
+    with pytest.raises(SpecError) as caught:
+        parse(values)
+    error = caught.value
+    assert all((error.what, error.where, error.why, error.fix))
+    return error
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "fix"),
+    [
+        ({"label.holder": "dave"}, "label.holder", "allowed: alice, bob, carol"),
+        ({"label.holder": "carl"}, "label.holder", "did you mean 'carol'?"),
+        ({"policy.predictions.recipients": ["dave"]}, "policy.predictions.recipients", "alice"),
+        ({"policy.metrics.recipients": ["carol", "dave"]}, "policy.metrics.recipients", "alice"),
+        ({"policy.metrics.recipients": ["bob", "bob"]}, "policy.metrics.recipients", "once"),
+        ({"policy.predictions.recipients": ["bob", "carol", "bob"]}, "policy.predictions.recipients", "once"),
+        ({"cluster.viewer": "dave"}, "cluster.viewer", "alice"),
+        ({"cluster.ports": {"dave": 8000}}, "cluster.ports.dave", "alice"),
+        ({"cluster.ports": {"alice": 8000, "bob": 8000}}, "cluster.ports", "different ports"),
+        ({"label.column": "patient_id"}, "label.column", "own column"),
+        ({"data.tables.dave": {"path": "x", "contract": "y:Z"}}, "data.tables.dave", "alice"),
+        ({"parties.dave": {"key_file": "x"}}, "data.tables.dave", "leave the party out"),
+        ({"sgb.sketch_eps": 0.0079}, "sgb.sketch_eps", str(LEAST_BIN_WIDTH)),
+        ({"sgb.save_best_model": True}, "sgb.save_best_model", "enable_early_stop=true"),
+        ({"sgb.enable_goss": True, "sgb.top_rate": 0.5, "sgb.bottom_rate": 0.5}, "sgb.top_rate", "less than 1"),
+        ({"sgb.enable_goss": True, "sgb.rowsample_by_tree": 0.9}, "sgb.rowsample_by_tree", "enable_goss=false"),
+        ({"task.name": "predict"}, "model", "model=<run folder"),
+        ({"model": "outputs/some/run"}, "model", "task=predict"),
+        ({"task.name": "train", "model": "outputs/some/run"}, "model", "task=predict"),
+        ({"task.name": "check", "model": "outputs/some/run"}, "model", "task=predict"),
+    ],
+)
+def test_contradiction_is_refused(changed: Changed, changes: dict[str, Any], where: str, fix: str) -> None:
+    error = refusal(changed(changes))
+    assert error.where == where
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sgb.sketch_eps": LEAST_BIN_WIDTH},
+        {"sgb.save_best_model": True, "sgb.enable_early_stop": True},
+        {"sgb.top_rate": 0.9, "sgb.bottom_rate": 0.9},
+        {"sgb.enable_goss": True, "sgb.top_rate": 0.3, "sgb.bottom_rate": 0.5},
+        {"sgb.objective": "linear", "sgb.eval_metric": "roc_auc"},
+        {"cluster.ports": {"alice": 8000, "bob": 8001}},
+        {"cluster.viewer": "alice"},
+        {"policy.predictions.recipients": ["alice", "bob", "carol"]},
+        {"task.name": "predict", "model": "outputs/some/run"},
+        {"task.name": "check", "task.plan": "predict"},
+        {"task.name": "check", "task.plan": "predict", "model": "outputs/some/run"},
+    ],
+)
+def test_neighbour_of_a_contradiction_is_valid(changed: Changed, changes: dict[str, Any]) -> None:
+    parse(changed(changes))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_fewer_than_two_parties_are_refused(changed: Changed, number: int) -> None:
+    values = changed({})
+    for section in (values["data"]["tables"], values["parties"]):
+        for party in list(section)[number:]:
+            del section[party]
+    assert refusal(values)
+
+
+def test_two_parties_are_enough(changed: Changed) -> None:
+    values = changed({})
+    del values["data"]["tables"]["bob"], values["parties"]["bob"]
+    assert parse(values).party_order() == ("carol", "alice")
+
+
+@pytest.mark.parametrize("observer", ["sgb.enable_monitor", "sgb.enable_early_stop"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("objective", METRICS_BY_OBJECTIVE)
+def test_metric_must_fit_the_objective_where_it_is_used(
+    changed: Changed, objective: str, metric: str, observer: str
+) -> None:
+    values = changed({"sgb.objective": objective, "sgb.eval_metric": metric, observer: True})
+    if metric in METRICS_BY_OBJECTIVE[objective]:
+        parse(values)
+    else:
+        error = refusal(values)
+        assert error.where == "sgb.eval_metric"
+        assert all(fitting in error.fix for fitting in METRICS_BY_OBJECTIVE[objective])
+
+
+@pytest.mark.parametrize("scheme", PLAIN_SCHEMES)
+def test_scheme_that_encrypts_nothing_passes_under_pytest_only(
+    changed: Changed, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    values = changed({"crypto.scheme": scheme})
+    parse(values)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    error = refusal(values)
+    assert error.where == "crypto.scheme"
+    assert "crypto=ou" in error.fix
+
+
+def test_short_keys_pass_under_pytest_only(changed: Changed, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = changed({"crypto.key_bits": 1024})
+    parse(values)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    assert refusal(values).where == "crypto.key_bits"
+    parse(changed({"crypto.key_bits": 2048}))
+
+
+@pytest.mark.parametrize("scheme", ["ou", "paillier", "zpaillier"])
+def test_real_schemes_pass_everywhere(changed: Changed, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    assert parse(changed({"crypto.scheme": scheme})).crypto.scheme == scheme
+
+
+@pytest.mark.parametrize("name", [TERMINAL, ALL_PARTIES])
+def test_party_may_not_take_a_name_that_the_runner_uses(changed: Changed, name: str) -> None:
+    """The policy's word for the screen, and the cluster's word for everybody, must not mean a party as well."""
+    values = changed({})
+    for section in (values["data"]["tables"], values["parties"]):
+        section[name] = section.pop("bob")
+    refusal(values)

@@ -1,0 +1,117 @@
+"""Files are whole or absent, and private."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from runner.files import canonical_json, make_private_dir, write_atomically, write_bytes, write_json
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_written_file_has_its_content_and_no_company(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_written_file_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_bytes(tmp_path / "file", b"content")
+        write_atomically(tmp_path / "other", lambda path: path.write_bytes(b"x") and None)
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "file") == mode(tmp_path / "other") == 0o600
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_bytes(b"half")
+        raise error
+
+    with pytest.raises(error):
+        write_atomically(path, fail)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_first_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "file", object())
+    with pytest.raises(FileNotFoundError):
+        write_bytes(tmp_path / "no folder" / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_is_not_seen_before_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def look(temporary: Path) -> None:
+        assert not path.exists()
+        assert temporary.parent == tmp_path, "on another file system the rename would not be atomic"
+        assert mode(temporary) == 0o600, "private before it has any content"
+        temporary.write_bytes(b"content")
+
+    write_atomically(path, look)
+    assert path.exists()
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    contents = [bytes([65 + number]) * 50_000 for number in range(4)]
+    threads = [threading.Thread(target=write_bytes, args=(tmp_path / "file", content)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "file").read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_json_is_sorted_and_ends_with_a_line(tmp_path: Path) -> None:
+    write_json(tmp_path / "file", {"b": "ü", "a": 1})
+    assert (tmp_path / "file").read_text() == '{\n  "a": 1,\n  "b": "ü"\n}\n'
+
+
+def test_canonical_json_is_one_text_per_value() -> None:
+    assert canonical_json({"b": [1, 2.5], "a": "ü"}) == '{"a":"ü","b":[1,2.5]}'.encode()
+    assert canonical_json({"a": 1, "b": 2}) == canonical_json({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_canonical_json_refuses_what_json_has_not(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json({"a": value})
+
+
+def test_private_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    folder = make_private_dir(tmp_path / "a" / "b")
+    assert folder.is_dir()
+    assert mode(folder) == 0o700
+
+
+def test_symbolic_link_is_no_private_folder(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(NotADirectoryError, match="symbolic link"):
+        make_private_dir(tmp_path / "link")
+    assert mode(target) == 0o755, "and what it points to stays as it was"
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_something_else_is_no_private_folder(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "path"
+    path.write_bytes(b"") if kind == "file" else path.symlink_to(tmp_path / "nothing")
+    with pytest.raises(OSError, match="path"):
+        make_private_dir(path)
