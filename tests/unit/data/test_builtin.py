@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from runner.data.builtin import LABEL, write_builtin
+from runner.data.builtin import write_builtin
+
+LABEL = "target"
 from runner.errors import DataError
 
 PARTIES = ("alice", "bob", "carol")
