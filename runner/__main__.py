@@ -49,11 +49,14 @@ def _with_hydra_compose(overrides: list[str]) -> int:
     """A single run. Hydra's application entry would compose everything twice; this takes half the time."""
     from hydra import compose, initialize_config_dir
 
-    from runner.spec.compose import config_dir
+    from runner.spec.compose import config_dir, unforeseen
     from runner.tasks import execute
 
     with initialize_config_dir(config_dir(), job_name="runner", version_base="1.3"):
-        config = compose("config", overrides)
+        try:
+            config = compose("config", overrides)
+        except (TypeError, ValueError) as error:
+            raise unforeseen(error, overrides) from None
     execute(config, overrides, sweep_folder=None)
     return 0
 

@@ -50,8 +50,8 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
 
 def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """To apply a model is to use the settings that it was trained with, whatever the groups say now."""
-    model = config.get("model")
-    if config.task.get("name") != "predict" or not isinstance(model, str):
+    model = OmegaConf.select(config, "model")
+    if OmegaConf.select(config, "task.name") != "predict" or not isinstance(model, str):
         return config
     for override in overrides:
         if override.lstrip("+").startswith(_FIXED_BY_MODEL):

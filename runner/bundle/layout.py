@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 PART = "part.json"
 
 
-class PartyEntry(msgspec.Struct, frozen=True):
+class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the manifest says of one party: how many features it has, and the digest of its part under its own key."""
 
     features: int
@@ -107,7 +107,11 @@ def read_manifest(folder: Path, party: str) -> Manifest:
         manifest: Manifest = msgspec.convert(values, Manifest)
     except msgspec.ValidationError as error:
         raise _damaged(folder / MANIFEST, party, str(error)) from None
-    if manifest.identified().bundle != manifest.bundle:
+    try:
+        identity = manifest.identified().bundle
+    except ValueError:  # NaN, infinity or half a character
+        identity = ""
+    if identity != manifest.bundle:
         raise _damaged(folder / MANIFEST, party, "its content does not fit its id")
     return manifest
 
@@ -119,7 +123,9 @@ def read_part(folder: Path, party: str, manifest: Manifest, key: bytes) -> dict[
         BundleError: where it is missing, altered, or the part of another party or model.
     """
     content = _read(folder / PART, party)
-    if party not in manifest.parties or not hmac.compare_digest(_digest(content, key), manifest.parties[party].part):
+    if party not in manifest.parties or not hmac.compare_digest(
+        _digest(content, key).encode(), manifest.parties[party].part.encode()
+    ):
         raise _damaged(folder / PART, party, "its digest under the party's key is not the one in the manifest")
     part: dict[str, Any] = json.loads(content)
     return part

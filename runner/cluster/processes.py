@@ -20,7 +20,7 @@ from pathlib import Path
 
 from runner.cluster.channel import Channel
 
-ALL_PARTIES = "all"  # the one child of debug mode
+ALL_PARTIES = "all parties"  # the one child of debug mode
 CHECK_LOG = "check.log"
 START_LOG = "start.log"
 LEAVE_SECONDS = 5.0

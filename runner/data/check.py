@@ -114,7 +114,9 @@ def _validate(party: str, frame: pl.DataFrame, contract: Contract, folder: Path)
         cases = broken.failure_cases
         report = folder / FAILURES
         write_bytes(report, cases.write_json().encode())
-        counts = cases.group_by("column", "check", maintain_order=True).len().rows()
+        missing = pl.col("check") == "column_in_dataframe"
+        named = cases.with_columns(column=pl.when(missing).then("failure_case").otherwise("column").fill_null("table"))
+        counts = named.group_by("column", "check", maintain_order=True).len().rows()
         listed = [_name_failure(str(column), str(check), number) for column, check, number in counts[:6]]
         more = f"; and {len(counts) - 6} more" if len(counts) > 6 else ""
         raise DataError(
@@ -127,6 +129,6 @@ def _validate(party: str, frame: pl.DataFrame, contract: Contract, folder: Path)
 
 def _name_failure(column: str, check: str, number: int) -> str:
     if check == "column_in_dataframe":
-        return "a column of the contract is missing in the table"
+        return f"{column}: the contract has it, and it is missing in the table"
     name = check.partition("(")[0]
     return f"{column}: {name} fails {number} time{'s' if number != 1 else ''}"

@@ -15,8 +15,10 @@ infinite; a label fits the objective.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import inspect
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +60,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
     reference = spec.data.tables[party].contract
     where = f"data.tables.{party}.contract = {reference}"
     named = columns_of(spec, party)
-    columns = _load(party, reference).to_schema().columns
+    schema = copy.deepcopy(_load(party, reference).to_schema())
+    columns = schema.columns
     for name in (named.id, named.owns, *named.read):
         if name is not None and name not in columns:
             raise DataError(
@@ -85,7 +88,11 @@ def build_contract(spec: Spec, party: str) -> Contract:
         )
     if named.truth in named.read and named.truth not in checked:
         checked[named.truth] = _strengthen(columns[named.truth], _finite(), *_domain(spec.sgb.objective))
-    return Contract(pa.DataFrameSchema(checked), features)
+    for name in set(columns) - set(checked):  # labels and marks that this run does not read may be missing
+        columns[name].required = False
+        checked[name] = columns[name]
+    schema.columns = checked
+    return Contract(schema, features)
 
 
 def bundled_contracts() -> Path:
@@ -132,9 +139,10 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
             fix="name a .py file",
         )
     module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # where typing looks the annotations up
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
             f"{party}'s contract cannot be read",
             where=where,
@@ -145,7 +153,13 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
 
 
 def _strengthen(column: Any, *checks: pa.Check, unique: bool = False, nullable: bool = False) -> pa.Column:
-    return pa.Column(column.dtype, checks=[*column.checks, *checks], nullable=nullable, unique=unique or column.unique)
+    return pa.Column(
+        column.dtype,
+        checks=[*column.checks, *checks],
+        nullable=nullable,
+        unique=unique or column.unique,
+        name=column.name,
+    )
 
 
 def _finite() -> pa.Check:

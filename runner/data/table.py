@@ -41,7 +41,7 @@ class PreparedTable:
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
-        return _keyed(key, str(self.ids.dtype.kind).encode(), "\x00".join(map(str, self.ids.tolist())).encode())
+        return _keyed(key, str(self.ids.dtype.kind).encode(), *(str(value).encode() for value in self.ids.tolist()))
 
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
@@ -58,7 +58,14 @@ def write_table(table: PreparedTable, descriptor: int) -> None:
     arrays = {"ids": table.ids, "features": table.features, "test": table.test, "names": np.array(table.names)}
     arrays |= {name: part for name in _OPTIONAL if (part := getattr(table, name)) is not None}
     with io.FileIO(descriptor, "wb", closefd=False) as memory:
-        np.savez(memory, allow_pickle=False, **arrays)
+        _refuse_objects(arrays)
+        np.savez(memory, **arrays)
+
+
+def _refuse_objects(arrays: dict[str, NDArray[np.generic]]) -> None:
+    """savez of NumPy 1 pickles arrays of objects without a word; it has no allow_pickle."""
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise ValueError("an array of objects cannot be handed over with allow_pickle=False")
 
 
 def read_table(descriptor: int) -> PreparedTable:

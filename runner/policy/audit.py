@@ -36,13 +36,14 @@ class AuditLog:
             entry["payload"] = hmac.new(self._key, payload, hashlib.sha256).hexdigest()
         with self._lock:
             entry["previous"] = self._previous
-            line = canonical_json(entry) + b"\n"
+            digest = hashlib.sha256(canonical_json(entry)).hexdigest()
+            line = canonical_json({**entry, "digest": digest}) + b"\n"
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
             try:
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)
-            self._previous = hashlib.sha256(line).hexdigest()
+            self._previous = digest
 
 
 def first_broken_line(path: Path) -> int | None:
@@ -50,10 +51,13 @@ def first_broken_line(path: Path) -> int | None:
     previous = START
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         try:
-            stated = json.loads(line).get("previous")
-        except ValueError:
+            entry = json.loads(line)
+            stated = entry.pop("digest")
+            whole = canonical_json({**entry, "digest": stated}) + b"\n" == line
+        except (ValueError, TypeError, AttributeError, LookupError):
             return number
-        if stated != previous:
+        digest = hashlib.sha256(canonical_json(entry)).hexdigest()
+        if not whole or stated != digest or entry.get("previous") != previous:
             return number
-        previous = hashlib.sha256(line).hexdigest()
+        previous = digest
     return None

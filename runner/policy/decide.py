@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.errors import PolicyError
-from runner.policy.flows import TERMINAL, Flow, flows
+from runner.policy.flows import SPU, TERMINAL, Flow, flows
 from runner.spec.model import Policy, Spec
 
 FORMS = ("class", "rounded", "score")  # from the least to the most that it shows
@@ -67,7 +67,7 @@ def floor(spec: Spec, grants: Mapping[str, Grants], name: str) -> int:
 
 def _decide(flow: Flow, spec: Spec, grants: Mapping[str, Grants]) -> Decision:
     if flow.kind in ("protocol", "shares"):
-        return Decision(flow, {flow.sender, flow.receiver} <= {*spec.parties, "spu"}, PROTOCOL_LINE)
+        return Decision(flow, {flow.sender, flow.receiver} <= {*spec.parties, SPU}, PROTOCOL_LINE)
     line = _line(flow)
     if not _permits(spec.policy, flow, spec):
         return Decision(flow, False, f"policy.{line}")

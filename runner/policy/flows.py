@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec, Stage
 
-TERMINAL = "terminal"  # what the viewer reads on the screen of the run
-SPU = "spu"  # values as secret shares: no party's
+# No party can have such a name.
+TERMINAL = "the terminal"  # what the viewer reads on the screen of the run
+SPU = "the SPU"  # values as secret shares
 Kind = Literal[
     "protocol",
     "shares",

@@ -11,6 +11,6 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the spec: immutable, strictly typed, no unknown key."""
 
 
-PartyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+PartyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,30}\Z")]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Seconds = Annotated[float, Meta(gt=0)]

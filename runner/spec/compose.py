@@ -48,6 +48,16 @@ def to_values(config: DictConfig) -> dict[str, Any]:
     return resolved
 
 
+def unforeseen(error: Exception, overrides: list[str]) -> SpecError:
+    """Hydra raises a bare ValueError or TypeError for a choice that is no name, as in ``experiment=null``."""
+    return SpecError(
+        f"an override among {' '.join(overrides)!r} is not valid",
+        where=" ".join(override.partition("=")[0] for override in overrides) or "command line",
+        why=_first_line(str(error)),
+        fix="write group=choice with a choice of conf/<group>/, or leave the group out for its default",
+    )
+
+
 def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]) -> SpecError:
     """A composition error of Hydra as a :class:`SpecError` with the allowed choices."""
     text = str(error)
@@ -71,6 +81,13 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]
             why="there is no such file",
             fix=advise(choice, options),
         )
+    if "Ambiguous value" in text:
+        return SpecError(
+            "one setting has several values",
+            where="command line",
+            why=_first_line(text),
+            fix="add -m for a sweep over the values, or write a list as [value,value]",
+        )
     if isinstance(error, OverrideParseException):
         return SpecError(
             f"override {error.override!r} cannot be read",
@@ -84,16 +101,16 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]
 def _unknown_key(path: str) -> SpecError:
     parts = path.lstrip("+~").split(".")
     section, name = "", parts[0]
-    if allowed(".".join(parts)):
+    if kind := allowed(".".join(parts)):
         return SpecError(
             f"{path!r} has no such entry yet",
             where=path,
             why="Hydra changes entries that exist; a new one is added with +",
-            fix=f"write +{path}.<name>=<value>",
+            fix=f"write +{path}{'.<name>' if kind.startswith(('a section', 'a mapping')) else ''}=<value>",
         )
-    for depth, name in enumerate(parts):
+    for depth, name in enumerate(parts):  # noqa: B007 - the first that is wrong is used below
         section = ".".join(parts[:depth])
-        if name not in setting_names(section):
+        if not allowed(".".join(parts[: depth + 1])):
             break
     return SpecError(
         f"unknown setting {path!r}",

@@ -34,7 +34,7 @@ RECIPIENT_KINDS = (
     "row_counts",
     "ids",
 )
-RESERVED_NAMES = (ALL, "none", "same", "spu", "terminal")
+RESERVED_NAMES = (ALL, "none", "same", "nobody", "spu", "terminal")
 
 
 class Task(Section, frozen=True, kw_only=True):

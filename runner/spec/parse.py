@@ -13,7 +13,7 @@ from msgspec import inspect
 
 from runner.errors import SpecError
 from runner.spec.check import check
-from runner.spec.model import Spec
+from runner.spec.model import PLAIN_SCHEMES, Spec
 from runner.spec.suggest import advise
 
 
@@ -23,7 +23,7 @@ def parse(values: Mapping[str, Any]) -> Spec:
     Raises:
         SpecError: for an unknown key, a wrong type, a value out of range, or values that contradict each other.
     """
-    _refuse_not_finite(values, "")
+    _refuse_odd(values, "")
     try:
         spec = msgspec.convert(values, Spec)
     except msgspec.ValidationError as invalid:
@@ -67,6 +67,8 @@ def allowed(path: str) -> str:
     kind: Any = inspect.type_info(Spec)
     for part in path.split("."):
         kind = _child(kind, part)
+    if path == "crypto.scheme":
+        return "one of " + ", ".join(scheme for scheme in _unwrap(kind).values if scheme not in PLAIN_SCHEMES)
     return describe(_unwrap(kind))
 
 
@@ -163,8 +165,9 @@ def _value_at(values: Any, path: str) -> Any:
     return values
 
 
-def _refuse_not_finite(value: Any, path: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
+def _refuse_odd(value: Any, path: str) -> None:
+    """Refuse what msgspec would take or tell badly: numbers that are not finite, and keys that are no text."""
+    if isinstance(value, float) and not math.isfinite(value) and allowed(path):
         raise SpecError(
             f"{path} = {value} is not valid",
             where=path,
@@ -173,7 +176,12 @@ def _refuse_not_finite(value: Any, path: str) -> None:
         )
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _refuse_not_finite(item, f"{path}.{key}".lstrip("."))
+            where = f"{path}.{key}".lstrip(".")
+            if not isinstance(key, str):
+                raise SpecError(
+                    f"the name {key!r} is not valid", where=where, why="names are text", fix="write it in quotes"
+                )
+            _refuse_odd(item, where)
     elif isinstance(value, list):
         for item in value:
-            _refuse_not_finite(item, path)
+            _refuse_odd(item, path)

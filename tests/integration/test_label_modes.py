@@ -232,7 +232,7 @@ def test_both_ends_of_every_flow_are_in_the_audit_logs(mode: str, request: pytes
         assert first_broken_line(log) is None
         for line in log.read_text().splitlines():
             entry = json.loads(line)
-            if entry["direction"] in ends and "spu" not in entry["from"] and entry["to"] != "terminal":
+            if entry["direction"] in ends and "SPU" not in entry["from"] and entry["to"] != "the terminal":
                 ends[entry["direction"]].add((entry["stage"], entry["kind"], entry["form"], entry["from"], entry["to"]))
     assert ends["sent"] == ends["received"] != set()
 

@@ -10,9 +10,9 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from runner.data.builtin import write_builtin
+from runner.errors import DataError
 
 LABEL = "target"
-from runner.errors import DataError
 
 PARTIES = ("alice", "bob", "carol")
 

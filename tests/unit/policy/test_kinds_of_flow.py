@@ -7,6 +7,7 @@ from support import make_spec
 
 from runner.errors import PolicyError, SpecError
 from runner.policy.decide import decide, require
+from runner.policy.flows import TERMINAL
 
 JOINT = ("data=clinics", "label=joint")
 SHARDED = ("data=clinics", "label=row_sharded")
@@ -67,7 +68,7 @@ def test_only_lab_lets_a_complete_model_go(policy: str) -> None:
 def test_what_the_terminal_may_not_show_does_not_stop_a_run() -> None:
     decisions = decide(make_spec("cluster.viewer=alice"))
     require(decisions)
-    assert [d for d in decisions if d.flow.receiver == "terminal" and d.flow.kind == "metrics" and not d.allowed]
+    assert [d for d in decisions if d.flow.receiver == TERMINAL and d.flow.kind == "metrics" and not d.allowed]
 
 
 def test_sealed_is_chosen_where_the_label_holder_may_see_no_score() -> None:
