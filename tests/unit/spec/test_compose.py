@@ -33,7 +33,11 @@ def told(override: str) -> SpecError:
         ("sgb.max_dept=3", "sgb.max_dept", "did you mean 'max_depth'?"),
         ("polcy=strict", "polcy", "did you mean 'policy'?"),
         ("data.tables.alice.pth=x", "data.tables.alice.pth", "did you mean 'path'?"),
-        ("policy.foo.recipients=[]", "policy.foo.recipients", "allowed: metrics, name, predictions"),
+        (
+            "policy.foo.recipients=[]",
+            "policy.foo.recipients",
+            f"allowed: {', '.join(sorted(setting_names('policy')))}",
+        ),
         ("+foo=1", "foo", "policy"),
         ("+sgb.bar=2", "sgb.bar", "max_depth"),
         ("hydra.nonsense=1", "hydra.nonsense", "allowed"),
