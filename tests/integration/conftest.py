@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import polars as pl
 import pytest
-from integration.launch import PARTIES, SMALL, Ended, Launch, write_tables
-
-# Deep trees on little data: many splits gain the same, so that the shuffles decide between them.
-DEEP = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=4", "sgb.sketch_eps=0.1")
-
-
-class Finished(NamedTuple):
-    """A run that is over: where it was typed, its folder (None if it made none), and how it ended."""
-
-    place: Path
-    folder: Path
-    ended: Ended
-
-    def json(self, *names: str) -> Any:
-        """A JSON file of the run folder."""
-        return json.loads(self.folder.joinpath(*names).read_bytes())
-
-    def own(self, party: str, *names: str) -> Path:
-        """A file of one party's own folder."""
-        return self.folder.joinpath("parties", party, *names)
-
-    def part(self, party: str) -> Any:
-        """A party's part of the saved model."""
-        return self.json("parties", party, "bundle", "part.json")
-
-    def predictions(self, party: str = "carol") -> pl.DataFrame:
-        """The predictions that one party received."""
-        return pl.read_parquet(self.own(party, "predictions.parquet"))
-
-
-Finish = Callable[..., Finished]
+from integration.launch import DEEP, PARTIES, SMALL, Finish, Finished, Launch, write_tables
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -12,8 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
+import polars as pl
 import psutil
 from support import PROJECT
 
@@ -22,6 +24,8 @@ from runner.data.builtin import write_builtin
 PARTIES = ("alice", "bob", "carol")
 SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
 LONG = ("crypto=ou_2048", "sgb.num_boost_round=400", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+# Deep trees on little data: many splits gain the same, so that the shuffles decide between them.
+DEEP = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=4", "sgb.sketch_eps=0.1")
 AT_MOST = 15.0  # seconds from a failure to the end of everything
 GIVE_UP = 120.0
 
@@ -44,6 +48,33 @@ class Ended(NamedTuple):
     out: str
     err: str
     at: float
+
+
+class Finished(NamedTuple):
+    """A run that is over: where it was typed, its folder (None if it made none), and how it ended."""
+
+    place: Path
+    folder: Path
+    ended: Ended
+
+    def json(self, *names: str) -> Any:
+        """A JSON file of the run folder."""
+        return json.loads(self.folder.joinpath(*names).read_bytes())
+
+    def own(self, party: str, *names: str) -> Path:
+        """A file of one party's own folder."""
+        return self.folder.joinpath("parties", party, *names)
+
+    def part(self, party: str) -> Any:
+        """A party's part of the saved model."""
+        return self.json("parties", party, "bundle", "part.json")
+
+    def predictions(self, party: str = "carol") -> pl.DataFrame:
+        """The predictions that one party received."""
+        return pl.read_parquet(self.own(party, "predictions.parquet"))
+
+
+Finish = Callable[..., Finished]  # types a command in a place and waits for its good end
 
 
 class Launch:
@@ -215,3 +246,14 @@ def is_open(port: int) -> bool:
     """Whether anything listens on a loopback port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def assert_interrupted(launch: Launch, ended: Ended, began: float) -> None:
+    """Exit code 130 in time, a word about it, the state on the disk, and nothing that looks finished or goes on."""
+    assert ended.code == 130
+    assert ended.at - began < AT_MOST
+    assert "interrupted" in ended.err
+    assert "Traceback" not in ended.err
+    assert json.loads(launch.folder.joinpath("status.json").read_bytes()) == {"state": "interrupted"}
+    assert list(launch.folder.rglob("manifest.json")) == []
+    seconds_until_nothing_runs(launch.place, {})

@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 import sklearn.metrics
-from integration.conftest import Finish, Finished
-from integration.launch import PARTIES, processes_in, table_path
+from integration.launch import PARTIES, Finish, Finished, processes_in, table_path
 
 from runner.data.check import check_table
 from runner.engine.site import derive
 from runner.policy.audit import first_broken_line
+from runner.policy.flows import TERMINAL
 from runner.spec.identity import spec_digest
 from runner.spec.parse import parse
 
@@ -143,7 +143,7 @@ def test_audit_chains_are_whole_and_flows_have_both_ends(main_run: Finished) -> 
             (entry["stage"], entry["kind"], entry["form"], entry["from"], entry["to"], entry["shape"])
             for log in logs.values()
             for entry in log
-            if entry["direction"] == direction and entry["to"] != "terminal"
+            if entry["direction"] == direction and entry["to"] != TERMINAL
         )
         for direction in ("sent", "received")
     }

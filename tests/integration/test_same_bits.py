@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from integration.conftest import DEEP, Finish, Finished
-from integration.launch import PARTIES, table_path
+from integration.launch import DEEP, PARTIES, Finish, Finished, table_path
 
 from runner.engine.site import derive
 
@@ -103,12 +102,10 @@ def assert_same_model(run: Finished, made_by_hand: Path) -> None:
     assert run.predictions()["score"].to_numpy().tobytes() == scores.tobytes()
 
 
-def test_shared_shuffles_are_stock_secretflows(shared_run: Finished, by_hand: Path) -> None:
-    assert_same_model(shared_run, by_hand / "shared")
-
-
-def test_private_shuffles_change_the_generator_and_nothing_else(deep_run: Finished, by_hand: Path) -> None:
-    assert_same_model(deep_run, by_hand / "private")
+def test_every_party_splits_in_some_tree(deep_run: Finished) -> None:
+    """Without this, parts would be compared that hold nothing."""
+    for party in PARTIES:
+        assert any(feature != -1 for tree in deep_run.part(party)["trees"] for feature in tree["split_features"])
 
 
 def test_these_trees_depend_on_the_shuffles(deep_run: Finished, shared_run: Finished) -> None:
@@ -116,12 +113,6 @@ def test_these_trees_depend_on_the_shuffles(deep_run: Finished, shared_run: Fini
     assert [deep_run.part(party)["trees"] for party in PARTIES] != [
         shared_run.part(party)["trees"] for party in PARTIES
     ]
-
-
-def test_every_party_splits_in_some_tree(deep_run: Finished) -> None:
-    """Without this, parts would be compared that hold nothing."""
-    for party in PARTIES:
-        assert any(feature != -1 for tree in deep_run.part(party)["trees"] for feature in tree["split_features"])
 
 
 def test_one_process_gives_the_same_bits_as_one_per_party(debug_run: Finished, deep_run: Finished) -> None:
@@ -140,3 +131,11 @@ def test_paillier_gives_the_same_trees_as_ou(paillier_run: Finished, main_run: F
     for party in PARTIES:
         assert paillier_run.part(party) == main_run.part(party)
     assert paillier_run.predictions().equals(main_run.predictions())
+
+
+def test_shared_shuffles_are_stock_secretflows(shared_run: Finished, by_hand: Path) -> None:
+    assert_same_model(shared_run, by_hand / "shared")
+
+
+def test_private_shuffles_change_the_generator_and_nothing_else(deep_run: Finished, by_hand: Path) -> None:
+    assert_same_model(deep_run, by_hand / "private")

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 
 import grpc
 import pytest
-from integration.launch import LONG, PARTIES, Launch, listening, write_tables
+from integration.launch import LONG, PARTIES, Launch, assert_interrupted, is_open, listening, write_tables
+from support import type_command
 
 from runner.cluster.tls import Identity, make_identities
 from runner.engine.narrow import import_secretflow
@@ -220,6 +222,12 @@ def test_private_keys_are_on_no_disk_and_no_command_line(run: Launch) -> None:
         assert "PRIVATE KEY" not in "".join(process.environ().values())
 
 
-def test_after_all_attacks_the_run_still_answers_ctrl_c(run: Launch) -> None:
+def test_after_all_attacks_ctrl_c_ends_the_run(run: Launch, ports: dict[str, int]) -> None:
+    """What an interruption leaves: no process, no open port, no model that can be applied."""
+    began = time.monotonic()
     run.interrupt()
-    assert run.end(timeout=15).code == 130
+    ended = run.end()
+    print(f"SIGINT in train: ended {ended.at - began:.2f} s after it")
+    assert_interrupted(run, ended, began)
+    assert [party for party, port in ports.items() if is_open(port)] == []
+    assert type_command("task=predict", f"model={run.folder}", cwd=run.place).returncode == 8
