@@ -88,9 +88,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
         )
     if named.truth in named.read and named.truth not in checked:
         checked[named.truth] = _strengthen(columns[named.truth], _finite(), *_domain(spec.sgb.objective))
-    for name in set(columns) - set(checked):  # labels and marks that this run does not read may be missing
-        columns[name].required = False
-        checked[name] = columns[name]
+    for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
+        checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
     return Contract(schema, features)
 

@@ -104,17 +104,18 @@ def _known(party: str, parties: Iterable[str], where: str) -> None:
 
 def _check_label(spec: Spec) -> None:
     label, parties = spec.label, set(spec.parties)
-    for party, column in label.columns().items():
+    for party in label.columns():
         _known(party, parties, "label")
-        if column == spec.data.id:
-            raise SpecError(
-                f"the id column {column!r} is also the label",
-                where="label.column",
-                why="ids put rows in order and never train a model",
-                fix="name the label's own column",
-            )
-    if isinstance(label, RowShardedLabel) and len(set(label.owners)) != len(label.owners):
-        raise SpecError("an owner is named twice", where="label.owners", why="each is one party", fix="name each once")
+    marks = {table.owns for table in spec.data.tables.values()}
+    if spec.data.id in {*label.columns().values(), label.predict_column, *marks}:
+        raise SpecError(
+            f"the id column {spec.data.id!r} is also the label, or the mark of own rows",
+            where="label.column",
+            why="ids put rows in order, and are nothing else",
+            fix="name the label's own column",
+        )
+    if isinstance(label, RowShardedLabel):
+        _check_owners(label)
     if label.predict not in (SAME, NONE):
         _known(label.predict, {*parties, SAME, NONE}, "label.predict")
         if label.predict_column is None and label.predict not in label.columns():
@@ -126,6 +127,18 @@ def _check_label(spec: Spec) -> None:
             )
     if isinstance(label, (JointLabel, SecretLabel)):
         _check_combination(spec, label)
+
+
+def _check_owners(label: RowShardedLabel) -> None:
+    if len(set(label.owners)) != len(label.owners):
+        raise SpecError("an owner is named twice", where="label.owners", why="each is one party", fix="name each once")
+    if label.on_conflict == "holder" and label.holder not in label.owners:
+        raise SpecError(
+            "the label holder cannot decide a conflict",
+            where="label.on_conflict",
+            why=f"{label.holder} owns no labels itself",
+            fix="set label.on_conflict to error or any, or add the label holder to label.owners",
+        )
 
 
 def _check_combination(spec: Spec, label: JointLabel | SecretLabel) -> None:

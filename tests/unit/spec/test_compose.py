@@ -36,7 +36,8 @@ def told(override: str) -> SpecError:
         (
             "policy.foo.recipients=[]",
             "policy.foo.recipients",
-            f"allowed: {', '.join(sorted(setting_names('policy')))}",
+            "allowed: complete_model, curves, ids, importance, labels, metrics, min_batch, min_rows, model_parts, "
+            "name, predictions, row_counts",
         ),
         ("+foo=1", "foo", "policy"),
         ("+sgb.bar=2", "sgb.bar", "max_depth"),
