@@ -54,11 +54,11 @@ def _training_label(site: Site, value: Any) -> Any:
     return training[~np.isnan(training)].reshape(-1, 1)
 
 
-def _seeds(context: Context) -> Callable[[str], Any]:
-    """Each party's shuffle seed; called in that party's process only."""
+def _seeds(context: Context) -> Callable[[str], Any] | None:
+    """Each party's shuffle seed, to be called in that party's process only; None for stock SecretFlow's way."""
     settings = context.spec.sgb
     if settings.shuffle == "shared":
-        return lambda party: settings.seed
+        return None
     return lambda party: context.sites[party].shuffle_seed(settings.seed)
 
 
