@@ -83,9 +83,16 @@ def _with_hydra_main() -> int:
         except RunnerError as error:  # told here, and not raised: an exception would end a sweep
             codes.append(_tell(error))
 
+    # Hydra's parser takes all overrides in one piece: put the flags, wherever they were typed, before them.
+    overrides = [argument for argument in sys.argv[1:] if _is_override(argument)]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if not _is_override(argument)] + overrides
     entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(job)
     entry()
     return next(iter(codes), 0)
+
+
+def _is_override(argument: str) -> bool:
+    return not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
 
 
 def _tell(error: Any) -> int:

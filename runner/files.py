@@ -13,17 +13,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runner.errors import SecurityError
+
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
 
 
 def make_private_dir(path: Path) -> Path:
-    """Create ``path`` (and its parents) so that only this user can enter it; a symbolic link is refused.
+    """Create ``path`` (and its parents) so that only this user can enter it.
 
     A folder that is there already is the user's, who decides on its mode.
+
+    Raises:
+        SecurityError: where it is a symbolic link.
     """
     if path.is_symlink():
-        raise NotADirectoryError(f"{path} is a symbolic link; a party's folder must be a real folder")
+        raise SecurityError(
+            f"{path.name} is a symbolic link",
+            where=str(path),
+            why="it would lead a party's private files to another place",
+            fix="remove the link",
+        )
     if path.is_dir():
         return path
     path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)

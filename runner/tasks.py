@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from runner.bundle.layout import bundle_folder, find_run, read_manifest
 from runner.errors import BundleError, SpecError
 from runner.policy.decide import decide, require
+from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC
 from runner.report.check import describe_plan
+from runner.report.warnings import warnings_of
 from runner.spec.compose import to_spec
 from runner.spec.model import Spec
 
@@ -29,7 +32,9 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
         RunnerError: with the exit code of what went wrong.
     """
     spec = to_spec(_settled(config, overrides))
-    decisions = decide(spec)
+    decisions = decide(spec, load_grants(spec, spec.parties))
+    for warning in warnings_of(spec):
+        print(warning, file=sys.stderr)
     if spec.task.name == "check":
         print(describe_plan(spec, decisions))
     require(decisions)
@@ -58,7 +63,10 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             )
     try:
         saved = json.loads((find_run(model) / SPEC).read_bytes())
-        label = {**saved["label"], "predict": config.label.predict}
+        label = dict(saved["label"])
+        for name in ("predict", "predict_column"):
+            if any(override.lstrip("+").startswith(f"label.{name}=") for override in overrides):
+                label[name] = config.label[name]
         settled = OmegaConf.create({"sgb": saved["sgb"], "crypto": saved["crypto"], "label": label})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BundleError(
@@ -69,7 +77,8 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         ) from None
     merged = config.copy()
     OmegaConf.set_struct(merged, False)
-    merged.merge_with(settled)
+    for section, values in settled.items():
+        merged[section] = values
     return merged
 
 

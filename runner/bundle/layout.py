@@ -136,6 +136,14 @@ def _digest(content: bytes, key: bytes) -> str:
 
 
 def _read(path: Path, party: str) -> bytes:
+    links = [step for step in (path, path.parent, path.parent.parent, path.parent.parent.parent) if step.is_symlink()]
+    if links:
+        raise BundleError(
+            f"{party}'s part of the model is behind a symbolic link",
+            where=str(links[0]),
+            why="it would lead to another place than the party's own folder",
+            fix="give the real run folder",
+        )
     try:
         return path.read_bytes()
     except OSError as error:

@@ -23,6 +23,7 @@ from runner.cluster.channel import Channel
 ALL_PARTIES = "all parties"  # the one child of debug mode
 CHECK_LOG = "check.log"
 START_LOG = "start.log"
+LEAVE_SECONDS = 5.0
 
 Children = Mapping[str, tuple[str, ...]]  # name of a child → the parties whose tables it handles
 
@@ -54,13 +55,14 @@ class Template:
                 for name, parties in children.items()
             },
         }
+        handed = {tables[party] for parties in children.values() for party in parties}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "runner.worker", json.dumps(arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[there.fileno() for there in theirs.values()] + sorted(tables.values()),
+                pass_fds=[there.fileno() for there in theirs.values()] + sorted(handed),
                 start_new_session=True,
                 env={**os.environ, **_ENVIRONMENT},
             )
@@ -76,8 +78,11 @@ class Template:
     def __enter__(self) -> Template:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        """End the template and all its children at once, and collect it."""
+    def __exit__(self, kind: object, *exception: object) -> None:
+        """Let the template leave by itself where all went well, and end what is left of it and its children."""
+        if kind is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=LEAVE_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

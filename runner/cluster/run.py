@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ class Listener(Protocol):
     def stage(self, name: str, state: str) -> None:
         """A stage ``started``, or is ``done`` at every party."""
 
-    def checked(self, party: str, rows: int, features: int) -> None:
-        """A party's table keeps its contract."""
+    def checked(self, party: str, rows: int | None, features: int | None) -> None:
+        """A party's table keeps its contract; its size, where the policy lets the terminal show it."""
 
     def tree(self, trees: int) -> None:
         """The label holder finished a tree."""
@@ -45,16 +46,12 @@ class Outcome:
         sent: sender → receiver → messages, bytes and ciphertexts.
         tables: party → its table's digest under its own key.
         shown: stage → values that the policy let the terminal see.
-        rows: party → rows of its table.
-        features: party → features of its table.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     sent: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
-    features: dict[str, int] = field(default_factory=dict)
 
 
 def run(spec: Spec, folder: Path, listener: Listener) -> Outcome:
@@ -68,20 +65,23 @@ def run(spec: Spec, folder: Path, listener: Listener) -> Outcome:
     for party in spec.parties:
         make_private_dir(folder / "parties" / party)
     journal = _Journal(listener)
-    with _processes(spec, folder) as (checks, workers):
+    # A Unix socket's path must be short, and a run folder's may be long.
+    with tempfile.TemporaryDirectory(prefix="sgb-") as sockets, _processes(spec, folder) as (checks, workers):
         _check_tables(spec, folder, checks, journal)
-        _follow(spec, folder, workers, journal)
+        _follow(spec, folder, workers, journal, sockets)
     return journal.outcome
 
 
 @contextmanager
 def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template, Template]]:
     """The checking processes and the workers; both templates start to import at once."""
-    alone = {party: (party,) for party in spec.parties}
-    hosts = {ALL_PARTIES: tuple(spec.parties)} if spec.cluster.mode == "debug" else alone
+    hosts: dict[str, tuple[str, ...]] = {party: (party,) for party in spec.parties}
+    if spec.cluster.mode == "debug":
+        hosts = {ALL_PARTIES: tuple(spec.parties)}
+    checked = {party: (party,) for party in spec.data.tables}
     memory = table_memory(spec.parties)
     with (
-        Template("check", alone, memory, folder / CHECK_LOG, _check_imports(spec)) as checks,
+        Template("check", checked, memory, folder / CHECK_LOG, _check_imports(spec)) as checks,
         Template("work", hosts, memory, folder / START_LOG) as workers,
     ):
         for descriptor in memory.values():
@@ -89,9 +89,12 @@ def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template, Template]]:
         yield checks, workers
 
 
+SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes")  # written from scikit-learn's files
+
+
 def _check_imports(spec: Spec) -> list[str]:
     missing = any(not Path(table.path).exists() for table in spec.data.tables.values())
-    return ["runner.data.job"] + (["sklearn.datasets"] if spec.data.builtin and missing else [])
+    return ["runner.data.job"] + (["sklearn.datasets"] if spec.data.builtin in SKLEARN_DATA and missing else [])
 
 
 def _check_tables(spec: Spec, folder: Path, checks: Template, journal: _Journal) -> None:
@@ -106,19 +109,18 @@ def _check_tables(spec: Spec, folder: Path, checks: Template, journal: _Journal)
     journal.end("validate")
 
 
-def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal) -> None:
+def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal, sockets: str) -> None:
     """Give every worker its job, connect them, and note what they tell until all are done."""
     watch = Watch(workers, spec.cluster, stage="open", last_word="done", beats=True)
     journal.begin("open")
-    _send_jobs(spec, folder, workers)
-    ports: dict[str, int] = {}
+    _send_jobs(spec, folder, workers, sockets)
+    peers: dict[str, str] = {}
     states: dict[tuple[str, str], int] = {}
     for name, message in watch.events():
         match message["event"]:
             case "listening":
-                ports[name] = message["port"]
-                if len(ports) == len(workers.channels):
-                    peers = {party: f"127.0.0.1:{port}" for party, port in ports.items()}
+                peers[name] = f"127.0.0.1:{message['port']}"
+                if len(peers) == len(workers.channels):
                     for channel in workers.channels.values():
                         channel.send(order="connect", peers=peers)
             case "stage":
@@ -138,7 +140,7 @@ def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal) -> N
         channel.send(order="leave")
 
 
-def _send_jobs(spec: Spec, folder: Path, workers: Template) -> None:
+def _send_jobs(spec: Spec, folder: Path, workers: Template, sockets: str) -> None:
     nonce = secrets.token_hex(32)
     identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
     for name, channel in workers.channels.items():
@@ -149,6 +151,7 @@ def _send_jobs(spec: Spec, folder: Path, workers: Template) -> None:
             nonce=nonce,
             identity=identities[name]._asdict() if identities else None,
             log=workers.log_of(name),
+            sockets=sockets,
         )
 
 
@@ -169,9 +172,7 @@ class _Journal:
         self.listener.stage(stage, "done")
 
     def checked(self, message: Message) -> None:
-        party = message["party"]
-        self.outcome.rows[party], self.outcome.features[party] = message["rows"], message["features"]
-        self.listener.checked(party, message["rows"], message["features"])
+        self.listener.checked(message["party"], message["rows"], message["features"])
 
     def note(self, name: str, message: Message) -> None:
         match message["event"]:

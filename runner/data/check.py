@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandera.errors
 import polars as pl
+from numpy.typing import NDArray
 
 from runner.data.contract import Contract, build_contract
 from runner.data.split import held_out
 from runner.data.table import PreparedTable
 from runner.errors import DataError
 from runner.files import write_bytes
+from runner.spec.columns import columns_of
+from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
 
 FAILURES = "data_failures.json"
@@ -27,48 +30,58 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
     Raises:
         DataError: for a missing, unreadable or empty file, a broken contract, or a split without rows.
     """
-    table = spec.data.tables[party]
-    needs_label = spec.task.to_run() != "predict" or spec.label.predict != "none"
-    contract = build_contract(
-        party,
-        table.contract,
-        id_column=spec.data.id,
-        label=spec.label.column if party == spec.label.holder else None,
-        needs_label=needs_label,
-        objective=spec.sgb.objective,
-        varies=spec.task.to_run() != "predict",
-    )
-    frame = _read(party, Path(table.path))
+    contract = build_contract(spec, party)
+    named = columns_of(spec, party)
+    frame = _read(party, Path(spec.data.tables[party].path))
     _validate(party, frame, contract, folder)
     ordered = frame.sort(spec.data.id)
     ids = ordered[spec.data.id].to_numpy()
     if ids.dtype == object:
         ids = ids.astype(str)
+    test = _test_rows(spec, ids)
+    label = _numbers(ordered, named.label) if named.label in named.read else None
+    if label is not None and isinstance(spec.label, SingleLabel):
+        _refuse_constant(spec, party, label[~test])
+    return PreparedTable(
+        ids=ids,
+        features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
+        names=contract.features,
+        test=test,
+        label=label,
+        truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
+        owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
+    )
+
+
+def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """The rows that are held out of training; to apply a model, all rows."""
     test = held_out(ids, spec.data.split)
     if spec.task.to_run() == "predict":
-        test = np.ones_like(test)
-    elif spec.task.to_run() == "train_predict" and (test.all() or not test.any()):
+        return np.ones_like(test)
+    if spec.task.to_run() == "train_predict" and (test.all() or not test.any()):
         raise DataError(
             f"the split leaves no {'training' if test.all() else 'test'} rows",
             where="data.split.test_fraction",
             why=f"{len(ids)} rows were split at {spec.data.split.test_fraction}",
             fix="change data.split.test_fraction, or bring more rows",
         )
-    label = ordered[contract.label].cast(pl.Float64).to_numpy() if contract.label else None
-    if label is not None and spec.task.to_run() != "predict" and len(np.unique(label[~test])) < 2:
+    return test
+
+
+def _numbers(frame: pl.DataFrame, column: str | None) -> NDArray[np.float64]:
+    """A column as float64; null becomes NaN."""
+    values: NDArray[np.float64] = frame[str(column)].cast(pl.Float64).to_numpy()
+    return values
+
+
+def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]) -> None:
+    if spec.task.to_run() != "predict" and len(np.unique(training_label)) < 2:
         raise DataError(
             "the label is constant in the training rows",
-            where=f"data.tables.{party}, column {spec.label.column}",
+            where=f"data.tables.{party}, the label's column",
             why="a model cannot learn to tell apart what is all the same",
             fix="bring rows with different labels, or change data.split.key",
         )
-    return PreparedTable(
-        ids=ids,
-        features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
-        names=contract.features,
-        label=label,
-        test=test,
-    )
 
 
 def _read(party: str, path: Path) -> pl.DataFrame:

@@ -30,6 +30,9 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from runner.errors import DataError
+from runner.spec.columns import columns_of
+from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
+from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
 
@@ -40,61 +43,55 @@ class Contract:
     Attributes:
         schema: the pandera schema with the runner's own checks added.
         features: the feature columns, in order.
-        label: the label column, where this party owns it and this run needs it.
     """
 
     schema: pa.DataFrameSchema
     features: tuple[str, ...]
-    label: str | None
 
 
-def build_contract(
-    party: str,
-    reference: str,
-    *,
-    id_column: str,
-    label: str | None,
-    needs_label: bool,
-    objective: str,
-    varies: bool = True,
-) -> Contract:
-    """Read the user's contract and add what every table must keep.
+def build_contract(spec: Spec, party: str) -> Contract:
+    """Read the contract of ``party``'s table and add what every table must keep.
 
-    Args:
-        party: whose table it is.
-        reference: ``file.py:Class``; the file is looked for beside the caller, then among the bundled contracts.
-        id_column: the column of row ids.
-        label: the label column where this party owns the label, else None.
-        needs_label: whether this run reads the label.
-        objective: SGB's objective, which fixes the labels that make sense.
+    The file is looked for beside the caller, then among the bundled contracts.
 
     Raises:
         DataError: where the file, the class or one of its columns is not there.
     """
+    reference = spec.data.tables[party].contract
+    where = f"data.tables.{party}.contract = {reference}"
+    named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
     columns = schema.columns
-    for name in (id_column, label):
+    for name in (named.id, named.owns, *named.read):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
-                where=f"data.tables.{party}.contract = {reference}",
-                why="data.id and label.column name columns of the contract",
+                where=where,
+                why="data.id, data.tables.<party>.owns and the label section name columns of the contract",
                 fix=advise(name, columns),
             )
-    features = tuple(name for name in columns if name not in (id_column, label))
+    features = tuple(name for name in columns if name not in named.not_features())
     if not features:
         raise DataError(
             f"{party}'s contract has no feature",
-            where=f"data.tables.{party}.contract = {reference}",
+            where=where,
             why="besides the id and the label it names no column",
             fix="add the party's feature columns to the class",
         )
-    checked = {id_column: _strengthen(columns[id_column], unique=True)}
+    checked = {named.id: _strengthen(columns[named.id], unique=True)}
     checked |= {name: _strengthen(columns[name], _finite()) for name in features}
-    if label is not None and needs_label:
-        checked[label] = _strengthen(columns[label], _finite(), *_label_checks(objective, varies))
+    if named.owns is not None:
+        checked[named.owns] = _strengthen(columns[named.owns])
+    if named.label in named.read:
+        checked[named.label] = _strengthen(
+            columns[named.label], _finite(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)
+        )
+    if named.truth in named.read and named.truth not in checked:
+        checked[named.truth] = _strengthen(columns[named.truth], _finite(), *_domain(spec.sgb.objective))
+    for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
+        checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    return Contract(schema, features, label if needs_label else None)
+    return Contract(schema, features)
 
 
 def bundled_contracts() -> Path:
@@ -154,11 +151,11 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
     return module
 
 
-def _strengthen(column: Any, *checks: pa.Check, unique: bool = False) -> pa.Column:
+def _strengthen(column: Any, *checks: pa.Check, unique: bool = False, nullable: bool = False) -> pa.Column:
     return pa.Column(
         column.dtype,
         checks=[*column.checks, *checks],
-        nullable=False,
+        nullable=nullable,
         unique=unique or column.unique,
         name=column.name,
     )
@@ -168,9 +165,24 @@ def _finite() -> pa.Check:
     def finite(data: PolarsData) -> pl.LazyFrame:
         column = pl.col(data.key)
         is_number = data.lazyframe.collect_schema()[data.key].is_numeric()
-        return data.lazyframe.select(column.is_finite() if is_number else pl.lit(False))
+        return data.lazyframe.select((column.is_null() | column.is_finite()) if is_number else pl.lit(False))
 
     return pa.Check(finite, name="finite_number", error="finite_number")
+
+
+def _label_checks(spec: Spec) -> list[pa.Check]:
+    """What a (part of a) training label must be, by the label mode and the objective."""
+    label = spec.label
+    if isinstance(label, (JointLabel, SecretLabel)):
+        return [_values_in((0, 1))] if label.rule in ("any", "all", "majority") else []
+    constant_allowed = spec.task.to_run() == "predict" or isinstance(label, RowShardedLabel)
+    return _domain(spec.sgb.objective) + ([] if constant_allowed else [_not_constant()])
+
+
+def _domain(objective: str) -> list[pa.Check]:
+    if objective == "logistic":
+        return [_values_in((0, 1))]
+    return [pa.Check.ge(0)] if objective == "tweedie" else []
 
 
 def _values_in(values: Iterable[float]) -> pa.Check:
@@ -182,10 +194,3 @@ def _not_constant() -> pa.Check:
         return data.lazyframe.select(pl.col(data.key).n_unique() > 1)
 
     return pa.Check(not_constant, name="not_constant", error="label_not_constant")
-
-
-def _label_checks(objective: str, varies: bool) -> list[pa.Check]:
-    constant = [_not_constant()] if varies else []
-    if objective == "logistic":
-        return [_values_in((0, 1)), *constant]
-    return constant + ([pa.Check.ge(0)] if objective == "tweedie" else [])

@@ -10,6 +10,9 @@ from runner.data.builtin import write_builtin
 from runner.data.check import check_table
 from runner.data.table import write_table
 from runner.errors import DataError, RunnerError
+from runner.policy.decide import decide
+from runner.policy.grants import load_grants
+from runner.spec.model import Spec
 from runner.spec.parse import parse
 
 
@@ -40,5 +43,19 @@ def check_tables(channel: Channel, tables: dict[str, int]) -> int:
             )
             channel.send(event="failed", party=party, stage="validate", error=unforeseen.to_dict())
             return unforeseen.code
-        channel.send(event="checked", party=party, rows=len(table.ids), features=len(table.names))
+        shown = _may_show_size(spec, party)
+        channel.send(
+            event="checked",
+            party=party,
+            rows=len(table.ids) if shown else None,
+            features=len(table.names) if shown else None,
+        )
     return 0
+
+
+def _may_show_size(spec: Spec, party: str) -> bool:
+    return any(
+        decision.allowed
+        for decision in decide(spec, load_grants(spec, [party]))
+        if decision.flow.kind == "row_counts" and decision.flow.sender == party
+    )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_OPTIONAL = ("label", "truth", "owns")
+
 
 @dataclass(frozen=True)
 class PreparedTable:
@@ -21,8 +23,10 @@ class PreparedTable:
         ids: shape (rows,), int64 or str; unique, ascending.
         features: shape (rows, features), float64, finite.
         names: the features' names, in the contract's order.
-        label: shape (rows,), float64, where this party owns the label, else None.
         test: shape (rows,), bool; True for the rows that are held out of training.
+        label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
+        truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
+        owns: shape (rows,), bool, True for the party's own rows; or None.
 
     Only the party's own processes hold one.
     """
@@ -30,8 +34,10 @@ class PreparedTable:
     ids: NDArray[np.generic]
     features: NDArray[np.float64]
     names: tuple[str, ...]
-    label: NDArray[np.float64] | None
     test: NDArray[np.bool_]
+    label: NDArray[np.float64] | None = None
+    truth: NDArray[np.float64] | None = None
+    owns: NDArray[np.bool_] | None = None
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
@@ -39,15 +45,18 @@ class PreparedTable:
 
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
-        parts = [self.ids, self.features, self.test] + ([] if self.label is None else [self.label])
-        return _keyed(key, json.dumps(self.names).encode(), *(np.ascontiguousarray(part).tobytes() for part in parts))
+        parts = [self.ids, self.features, self.test, self.label, self.truth, self.owns]
+        return _keyed(
+            key,
+            json.dumps(self.names).encode(),
+            *(b"" if part is None else np.ascontiguousarray(part).tobytes() for part in parts),
+        )
 
 
 def write_table(table: PreparedTable, descriptor: int) -> None:
     """Put a table into anonymous memory."""
     arrays = {"ids": table.ids, "features": table.features, "test": table.test, "names": np.array(table.names)}
-    if table.label is not None:
-        arrays["label"] = table.label
+    arrays |= {name: part for name in _OPTIONAL if (part := getattr(table, name)) is not None}
     with io.FileIO(descriptor, "wb", closefd=False) as memory:
         _refuse_objects(arrays)
         np.savez(memory, **arrays)
@@ -67,8 +76,8 @@ def read_table(descriptor: int) -> PreparedTable:
             ids=arrays["ids"],
             features=arrays["features"],
             names=tuple(arrays["names"].tolist()),
-            label=arrays.get("label"),
             test=arrays["test"],
+            **{name: arrays[name] for name in _OPTIONAL if name in arrays},
         )
 
 

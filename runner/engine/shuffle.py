@@ -52,13 +52,17 @@ class _PrivateShuffler(Shuffler):  # type: ignore[misc]
 
 
 class PrivateSgb(Sgb):  # type: ignore[misc]
-    """SecretFlow's SGB with private shuffles; everything else is the library's own."""
+    """SecretFlow's SGB with private shuffles, or, without ``seed_of``, as it is.
 
-    def __init__(self, heu: Any, seed_of: SeedOf) -> None:
+    (As it is, the label holder's shuffles and the noise that breaks its ties come from one process-wide generator.)
+    """
+
+    def __init__(self, heu: Any, seed_of: SeedOf | None) -> None:
         super().__init__(heu)
         self._seed_of = seed_of
 
     def _produce(self) -> Any:
         booster = super()._produce()
-        booster.tree_trainer.components.shuffler = _PrivateShuffler(self._seed_of)
+        if self._seed_of is not None:
+            booster.tree_trainer.components.shuffler = _PrivateShuffler(self._seed_of)
         return booster

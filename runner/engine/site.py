@@ -28,17 +28,24 @@ class Site:
         party: its name.
         folder: its private folder in the run folder.
         secret: 32 bytes that only this party has; seeds and digest keys are derived from it.
-        table: its checked table.
         audit: its audit log.
         emit: sends an event to the driver.
+        prepared: its checked table, or None where it brings none.
     """
 
     party: str
     folder: Path
     secret: bytes
-    table: PreparedTable
     audit: AuditLog
     emit: Callable[..., Any]
+    prepared: PreparedTable | None
+
+    @property
+    def table(self) -> PreparedTable:
+        """Its table; a party that only brings its part of a model has none, and no stage asks it for one."""
+        if self.prepared is None:
+            raise AssertionError(f"{self.party} brought no table to this run")
+        return self.prepared
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose (HMAC-SHA256 of the secret; RFC 2104)."""
@@ -50,12 +57,12 @@ class Site:
         return tuple(int.from_bytes(key[at : at + 4], "big") for at in range(0, len(key), 4))
 
 
-def open_site(spec: Spec, party: str, folder: Path, table: PreparedTable, emit: Callable[..., Any]) -> Site:
+def open_site(spec: Spec, party: str, folder: Path, table: PreparedTable | None, emit: Callable[..., Any]) -> Site:
     """Open one party's private things; its key file is made at first use."""
     secret = load_secret(party, Path(spec.parties[party].key_file))
     own = make_private_dir(folder / "parties" / party)
     audit = AuditLog(own / "audit.jsonl", derive(secret, "audit"))
-    return Site(party, own, secret, table, audit, emit)
+    return Site(party, own, secret, audit, emit, table)
 
 
 def derive(secret: bytes, purpose: str) -> bytes:

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -22,8 +23,9 @@ from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
 from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 
 from runner.cluster.tls import Identity, host_name
-from runner.engine.unpickle import loads
+from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
+from runner.files import write_bytes
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 Peers = Mapping[str, str]  # party → host:port
@@ -36,6 +38,8 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
     identity: Identity
     listen: tuple[str, int]
     meet: Meet
+    allowed: Names
+    keep: Path | None
 
     def __init__(self, addresses: Any, party: str, job_name: str, tls_config: Any, proxy_config: Any) -> None:
         super().__init__(addresses, party, job_name, tls_config, proxy_config)
@@ -106,7 +110,9 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         with self._arrived:
             self._arrived.wait_for(lambda: key in self._inbox)
             content = self._inbox.pop(key)
-        return loads(content, src_party)
+        if self.keep is not None:
+            write_bytes(self.keep / f"{seq_id:08d}-{src_party}.message", content)
+        return loads(content, src_party, self.allowed)
 
     def send(self, dest_party: str, data: Any, seq_id: int) -> bool:
         """Send, and count. An exception goes out without its text, which may hold data."""
@@ -121,15 +127,30 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         return True
 
 
-def secure_proxy(identity: Identity, listen: tuple[str, int], meet: Meet) -> type[SecureProxy]:
+def secure_proxy(
+    identity: Identity,
+    listen: tuple[str, int],
+    meet: Meet,
+    more_types: Names = frozenset(),
+    keep: Path | None = None,
+) -> type[SecureProxy]:
     """The proxy class for one party of one run; SecretFlow makes the instance.
 
     Args:
         identity: the party's certificate, key and authority.
         listen: host and port to listen on; port 0 lets the system choose.
         meet: called with the port that was bound; returns every party's address once all are listening.
+        more_types: what messages may hold besides the types of SGB.
+        keep: a folder that gets a copy of every message that reaches the party, for an auditor to look into.
     """
-    return type("RunProxy", (SecureProxy,), {"identity": identity, "listen": listen, "meet": staticmethod(meet)})
+    settings = {
+        "identity": identity,
+        "listen": listen,
+        "meet": staticmethod(meet),
+        "allowed": ALLOWED | more_types,
+        "keep": keep,
+    }
+    return type("RunProxy", (SecureProxy,), settings)
 
 
 def count_ciphertexts(data: Any) -> int:

@@ -80,17 +80,21 @@ ALLOWED = frozenset(
 )
 
 
+Names = frozenset[tuple[str, str]]
+
+
 class StrictUnpickler(pickle.Unpickler):
     """Resolves names on the allow list and the builtin exceptions, and no others."""
 
-    def __init__(self, content: bytes, sender: str) -> None:
+    def __init__(self, content: bytes, sender: str, allowed: Names) -> None:
         super().__init__(io.BytesIO(content))
         self._sender = sender
+        self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in STANDS:
             return STANDS[module, name]
-        if (module, name) in ALLOWED or (module == "builtins" and _is_exception(name)):
+        if (module, name) in self._allowed or (module == "builtins" and _is_exception(name)):
             return super().find_class(module, name)
         raise SecurityError(
             f"a message from {self._sender} holds a forbidden type",
@@ -103,14 +107,14 @@ class StrictUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("persistent ids are not allowed")
 
 
-def loads(content: bytes, sender: str) -> Any:
-    """Read one message of ``sender``.
+def loads(content: bytes, sender: str, allowed: Names = ALLOWED) -> Any:
+    """Read one message of ``sender``, which may hold the types in ``allowed``.
 
     Raises:
         SecurityError: where it holds anything that is not allowed, or is no message at all.
     """
     try:
-        return StrictUnpickler(content, sender).load()
+        return StrictUnpickler(content, sender, allowed).load()
     except SecurityError:
         raise
     except Exception as error:  # noqa: BLE001 - bytes from outside can raise anything

@@ -1,18 +1,49 @@
-"""The movements of information that a plan needs."""
+"""The movements of information that a plan needs, each with the line of a policy that would have to allow it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec, Stage
 
-TERMINAL = "the terminal"  # no party can have such a name
-Kind = Literal["alignment", "training", "model", "predictions", "metrics"]
+# No party can have such a name.
+TERMINAL = "the terminal"  # what the viewer reads on the screen of the run
+SPU = "the SPU"  # values as secret shares
+Kind = Literal[
+    "protocol",
+    "shares",
+    "predictions",
+    "labels",
+    "label_presence",
+    "own_rows",
+    "metrics",
+    "curves",
+    "importance",
+    "model_parts",
+    "complete_model",
+    "row_counts",
+    "ids",
+]
+
+IDS = "keyed digest and count of the ids"
+GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
+HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
+LEAVES = "row partitions by leaf"
+PART = "number of features and keyed digest of the model part"
+BUNDLE = "bundle id"
+CURVE = "training metric per tree"
+ROW_COUNT = "rows and features of its table"
+METRICS = "test metrics"
+WHOLE_PART = "its whole part of the model"
 
 
 class Flow(NamedTuple):
-    """One movement of information between two parties (or to the terminal of the run)."""
+    """One movement of information: what, in which form, from whom, to whom, in which stage.
+
+    A flow that is not ``needed`` is left out where it is denied; a denied one that is needed stops the run.
+    """
 
     stage: Stage
     kind: Kind
@@ -25,43 +56,117 @@ class Flow(NamedTuple):
         return f"{self.kind} ({self.form}) from {self.sender} to {self.receiver}"
 
 
-ALIGNMENT_FORM = "keyed digest and count of the ids"
-GRADIENTS_FORM = "encrypted gradients, split choices, split gains, row partitions"
-HISTOGRAMS_FORM = "encrypted histogram sums, shuffled; row partitions"
-PART_FORM = "number of features and keyed digest of the model part"
-MODEL_FORM = "bundle id"
-METRICS_FORM = "test metrics"
-CURVE_FORM = "training metric per tree"
-
-
 def flows(spec: Spec) -> list[Flow]:
     """Every flow of the spec's plan, stage by stage; a flow that is not here does not happen."""
     found: list[Flow] = []
-    for stage in spec.task.stages():
+    for stage in spec.stages():
         found.extend(_BY_STAGE[stage](spec))
     return found
 
 
 def _align(spec: Spec) -> Iterator[Flow]:
-    yield from _everybody(spec, "align", "alignment", ALIGNMENT_FORM)
+    yield from _everybody(spec, "align", "ids", IDS)
+    for party in spec.data.tables:
+        yield Flow("align", "row_counts", ROW_COUNT, party, TERMINAL, needed=False)
+
+
+def _label(spec: Spec) -> Iterator[Flow]:
+    """Bringing the parts of the label together: see the label modes in ``spec.label``."""
+    label = spec.label
+    if isinstance(label, RowShardedLabel):
+        for owner in label.owners:
+            if owner != label.holder:
+                yield Flow("label", "labels", "labels of its own rows", owner, label.holder)
+        if label.on_missing == "drop":
+            for party in spec.party_order()[1:]:
+                yield Flow("label", "label_presence", "which rows have a label", label.holder, party)
+    elif isinstance(label, (JointLabel, SecretLabel)):
+        for owner in label.inputs:
+            yield Flow("label", "shares", "its label column", owner, SPU)
+        if isinstance(label, JointLabel):
+            yield Flow("label", "labels", f"combined label ({label.rule})", SPU, label.holder)
 
 
 def _train(spec: Spec) -> Iterator[Flow]:
-    holder, *evaluators = spec.party_order()
-    for party in evaluators:
-        yield Flow("train", "training", GRADIENTS_FORM, holder, party)
-        yield Flow("train", "training", HISTOGRAMS_FORM, party, holder)
+    holder, *others = spec.party_order()
+    if spec.engine() == "ss_xgb":
+        for party in spec.party_order():
+            yield Flow("train", "shares", "which rows fall into which bucket of its features", party, SPU)
+            yield Flow("train", "protocol", "which of its buckets splits a node", SPU, party)
+        return
+    for party in others:
+        yield Flow("train", "protocol", GRADIENTS, holder, party)
+        yield Flow("train", "protocol", HISTOGRAMS, party, holder)
         if spec.sgb.enable_monitor or spec.sgb.enable_early_stop:
             yield Flow("train", "metrics", "validation metric per tree", holder, party)
-    yield Flow("train", "metrics", CURVE_FORM, holder, TERMINAL, needed=False)
+    for recipient in spec.parties:
+        if recipient != holder:
+            yield Flow("train", "curves", CURVE, holder, recipient, needed=False)
+    yield Flow("train", "curves", CURVE, holder, TERMINAL, needed=False)
+
+
+def _explain(spec: Spec) -> Iterator[Flow]:
+    form = spec.policy.importance.form
+    for owner in spec.party_order():
+        for recipient in spec.party_order():
+            if owner != recipient and spec.policy.importance.includes(recipient):
+                yield Flow("explain", "importance", form, owner, recipient)
+    if not spec.policy.importance.recipients:
+        yield Flow("explain", "importance", form, "each party", "nobody")
 
 
 def _save(spec: Spec) -> Iterator[Flow]:
-    yield from _everybody(spec, "save", "model", PART_FORM)
+    yield from _everybody(spec, "save", "model_parts", PART)
 
 
 def _load(spec: Spec) -> Iterator[Flow]:
-    yield from _everybody(spec, "load", "model", MODEL_FORM)
+    yield from _everybody(spec, "load", "model_parts", BUNDLE)
+    if spec.predict_mode() == "complete":
+        for party in spec.party_order():
+            if party != spec.predict.at:
+                yield Flow("load", "complete_model", WHOLE_PART, party, str(spec.predict.at))
+
+
+def _predict(spec: Spec) -> Iterator[Flow]:
+    mode = spec.predict_mode()
+    recipients = spec.prediction_recipients()
+    forms = {recipient: spec.policy.predictions.form_for(recipient) for recipient in recipients}
+    if mode == "sealed":
+        for party in spec.party_order():
+            yield Flow("predict", "shares", LEAVES, party, SPU)
+        source = SPU
+    elif mode == "complete":
+        source = str(spec.predict.at)
+        yield Flow("predict", "predictions", "score", source, source)
+    else:
+        source, *others = spec.party_order()
+        for party in others:
+            yield Flow("predict", "protocol", LEAVES, party, source)
+        yield Flow("predict", "predictions", "score", source, source)
+    for recipient in recipients:
+        if recipient != source:
+            if spec.policy.predictions.own_rows and mode != "sealed":
+                yield Flow("predict", "own_rows", "which rows are its own", recipient, source)
+            yield Flow("predict", "predictions", forms[recipient], source, recipient)
+    if not recipients:
+        yield Flow("predict", "predictions", spec.policy.predictions.form, source, "nobody")
+
+
+def _evaluate(spec: Spec) -> Iterator[Flow]:
+    evaluator = spec.evaluator()
+    if evaluator is None:
+        return
+    if spec.task.to_run() == "predict" and spec.label.predict == "same":
+        yield from (flow._replace(stage="evaluate") for flow in _label(spec))
+    if spec.predict_mode() == "sealed":
+        yield Flow("evaluate", "predictions", "score", SPU, evaluator)
+    elif evaluator != spec.label.holder:
+        yield Flow("evaluate", "predictions", "score", spec.label.holder, evaluator)
+    yield Flow("evaluate", "metrics", METRICS, evaluator, evaluator)
+    for recipient in spec.party_order():
+        if recipient != evaluator and spec.policy.metrics.includes(recipient):
+            yield Flow("evaluate", "metrics", METRICS, evaluator, recipient)
+    yield Flow("evaluate", "metrics", METRICS, evaluator, TERMINAL, needed=False)
 
 
 def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow]:
@@ -71,31 +176,11 @@ def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow
                 yield Flow(stage, kind, form, sender, receiver)
 
 
-def _predict(spec: Spec) -> Iterator[Flow]:
-    holder, *evaluators = spec.party_order()
-    for party in evaluators:
-        yield Flow("predict", "training", "row partitions by leaf", party, holder)
-    form = spec.policy.predictions.form
-    yield Flow("predict", "predictions", form, holder, holder)
-    for recipient in spec.policy.predictions.recipients:
-        if recipient != holder:
-            yield Flow("predict", "predictions", form, holder, recipient)
-
-
-def _evaluate(spec: Spec) -> Iterator[Flow]:
-    if spec.label.predict == "none":
-        return
-    holder = spec.label.holder
-    yield Flow("evaluate", "metrics", METRICS_FORM, holder, holder)
-    for recipient in spec.policy.metrics.recipients:
-        if recipient != holder:
-            yield Flow("evaluate", "metrics", METRICS_FORM, holder, recipient)
-    yield Flow("evaluate", "metrics", METRICS_FORM, holder, TERMINAL, needed=False)
-
-
 _BY_STAGE = {
     "align": _align,
+    "label": _label,
     "train": _train,
+    "explain": _explain,
     "save": _save,
     "load": _load,
     "predict": _predict,

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from secretflow.device import PYU, PYUObject, reveal, wait
+from secretflow.device import PYU, PYUObject, SPUObject, reveal, wait
 
 from runner.policy.audit import AuditLog
 from runner.policy.decide import Decision, denied
-from runner.policy.flows import TERMINAL, Flow, Kind
+from runner.policy.flows import SPU, TERMINAL, Flow, Kind
 from runner.spec.model import Stage
 
 
@@ -23,7 +23,8 @@ class Gate:
     """Enforces the decisions of one run.
 
     Args:
-        decisions: what the policy decided for this run's plan; what is not among them is denied.
+        decisions: what the policy and the grants of this process's parties decided for this run's plan; what is not
+            among them is denied.
         devices: the parties' devices.
         audits: the audit logs of the parties whose process this is (all of them in debug mode, else one).
         emits: for the same parties, what sends an event to the driver, which shows it on the terminal.
@@ -36,37 +37,49 @@ class Gate:
         audits: Mapping[str, AuditLog],
         emits: Mapping[str, Callable[..., Any]],
     ) -> None:
-        self._decisions = {(d.flow.stage, d.flow.kind, d.flow.sender, d.flow.receiver): d for d in decisions}
+        self._decisions = {
+            (d.flow.stage, d.flow.kind, d.flow.form, d.flow.sender, d.flow.receiver): d for d in decisions
+        }
         self._devices = devices
         self._audits = audits
         self._emits = emits
 
-    def allows(self, stage: Stage, kind: Kind, sender: str, receiver: str) -> bool:
+    def allows(self, stage: Stage, kind: Kind, form: str, sender: str, receiver: str) -> bool:
         """Whether the policy allows a flow of this run's plan."""
-        decision = self._decisions.get((stage, kind, sender, receiver))
+        decision = self._decisions.get((stage, kind, form, sender, receiver))
         return decision is not None and decision.allowed
 
-    def deliver(self, value: PYUObject, receiver: str, *, stage: Stage, kind: Kind) -> PYUObject:
-        """Move ``value`` from its party to ``receiver`` and to nobody else.
+    def deliver(self, value: PYUObject | SPUObject, receiver: str, *, stage: Stage, kind: Kind, form: str) -> PYUObject:
+        """Move ``value`` from its party, or out of the SPU, to ``receiver`` and to nobody else.
 
         Raises:
             PolicyError: where no line of the policy allows it.
         """
-        sender = value.device.party
-        decision = self._require(stage, kind, sender, receiver)
+        sender = SPU if isinstance(value, SPUObject) else value.device.party
+        decision = self._require(stage, kind, form, sender, receiver)
         if sender == receiver:
             return value.device(self._record("kept", decision, sender))(value)
-        sent = value.device(self._record("sent", decision, sender))(value)
-        return self._devices[receiver](self._record("received", decision, receiver))(sent.to(self._devices[receiver]))
+        if sender != SPU:
+            value = value.device(self._record("sent", decision, sender))(value)
+        return self._devices[receiver](self._record("received", decision, receiver))(value.to(self._devices[receiver]))
 
-    def exchange(self, values: Mapping[str, PYUObject], *, stage: Stage, kind: Kind) -> dict[str, Any]:
+    def share(self, value: PYUObject, spu: Any, *, stage: Stage, kind: Kind, form: str) -> SPUObject:
+        """Split ``value`` into secret shares: each party of the SPU gets one, and none learns the value.
+
+        Raises:
+            PolicyError: where the plan has no such flow.
+        """
+        decision = self._require(stage, kind, form, value.device.party, SPU)
+        return value.device(self._record("shared", decision, value.device.party))(value).to(spu)
+
+    def exchange(self, values: Mapping[str, PYUObject], *, stage: Stage, kind: Kind, form: str) -> dict[str, Any]:
         """Show each party's small value to every party of the run; return them in the clear, by party.
 
         Raises:
             PolicyError: where the policy does not allow one of the flows.
         """
         pairs = [(sender, receiver) for sender in values for receiver in values if sender != receiver]
-        flows = {pair: self._require(stage, kind, *pair) for pair in pairs}
+        flows = {pair: self._require(stage, kind, form, *pair) for pair in pairs}
         logged = dict(values)
         for (sender, _), decision in flows.items():
             logged[sender] = self._devices[sender](self._record("sent", decision, sender))(logged[sender])
@@ -76,16 +89,12 @@ class Gate:
                 self._record("received", decision, receiver)(plain[sender])
         return plain
 
-    def shows(self, stage: Stage, kind: Kind, sender: str) -> bool:
-        """Whether the terminal of this run may show such a value of ``sender``'s."""
-        return self.allows(stage, kind, sender, TERMINAL)
-
-    def show(self, value: PYUObject, *, stage: Stage, kind: Kind) -> PYUObject | None:
+    def show(self, value: PYUObject, *, stage: Stage, kind: Kind, form: str) -> PYUObject | None:
         """Send ``value`` from its party to the terminal, where the policy allows that; else leave it where it is."""
         sender = value.device.party
-        if not self.shows(stage, kind, sender):
+        if not self.allows(stage, kind, form, sender, TERMINAL):
             return None
-        record = self._record("sent", self._require(stage, kind, sender, TERMINAL), sender)
+        record = self._record("sent", self._require(stage, kind, form, sender, TERMINAL), sender)
         emits = self._emits
 
         def tell(value: Any) -> None:
@@ -98,12 +107,12 @@ class Gate:
         """Wait for work at the parties. An exception in work that nobody waits for is swallowed by SecretFlow."""
         wait(effects)
 
-    def _require(self, stage: Stage, kind: Kind, sender: str, receiver: str) -> Decision:
-        decision = self._decisions.get((stage, kind, sender, receiver))
+    def _require(self, stage: Stage, kind: Kind, form: str, sender: str, receiver: str) -> Decision:
+        decision = self._decisions.get((stage, kind, form, sender, receiver))
         if decision is None:
-            raise denied(Flow(stage, kind, "not in the plan", sender, receiver), "the plan of this run")
+            raise denied(Decision(Flow(stage, kind, form, sender, receiver), False, "the plan of this run"))
         if not decision.allowed:
-            raise denied(decision.flow, decision.line)
+            raise denied(decision)
         return decision
 
     def _record(self, direction: str, decision: Decision, party: str) -> Any:

@@ -17,7 +17,7 @@ def describe_plan(spec: Spec, decisions: Sequence[Decision]) -> str:
         f"Parties   {holder} (label holder), {', '.join(others)}",
         f"Data      {spec.data.name}, ids in column {spec.data.id}",
         f"Crypto    {spec.crypto.scheme}, {spec.crypto.key_bits} bits",
-        f"Plan      {' → '.join(('check tables', *spec.task.stages()))}",
+        f"Plan      {' → '.join(('check tables', *spec.stages()))}",
         "",
         *_table([("stage", "what", "from → to", "decision", "form", "by"), *_rows(spec, decisions)]),
     ]
@@ -27,7 +27,7 @@ def describe_plan(spec: Spec, decisions: Sequence[Decision]) -> str:
 def _rows(spec: Spec, decisions: Sequence[Decision]) -> list[tuple[str, ...]]:
     """One row for all flows that differ in their ends only."""
     ends: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    for flow, allowed, line in decisions:
+    for flow, allowed, line, _ in decisions:
         verdict = "allowed" if allowed else "DENIED" if flow.needed else "not shown"
         ends.setdefault((flow.stage, flow.kind, verdict, flow.form, line), []).append((flow.sender, flow.receiver))
     everybody = len(spec.parties) * (len(spec.parties) - 1)

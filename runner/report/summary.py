@@ -25,24 +25,26 @@ NAMES = {
 def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> str:
     """The summary, as the viewer may see it. ``arguments`` is the command line as typed."""
     plan = spec.task.to_run()
-    holder = spec.label.holder
     lines = []
     if plan != "predict":
-        others = ", ".join(party for party in spec.party_order() if party != holder)
-        features = sum(outcome.features.values())
         lines += [
-            f"Trained      {spec.sgb.objective} SGB on {features} features of {len(spec.parties)} parties "
-            f"({spec.data.name}); label at {holder}, encrypted towards {others}",
-            f"Encryption   {_encryption(manifest)}",
+            f"Trained      {spec.sgb.objective} {ENGINES[spec.engine()]} on the columns of {len(spec.parties)} parties "
+            f"({spec.data.name}); {_label(spec)}",
+            f"Encryption   {_encryption(spec, manifest)}",
             f"Model        one part at each party, bundle {manifest['hashed']['model'][:12]}",
         ]
     else:
         lines.append(f"Applied      model {manifest['hashed']['model'][:12]} to {spec.data.name}")
     if plan != "train":
-        recipients = ", ".join(spec.policy.predictions.recipients)
+        recipients = ", ".join(spec.prediction_recipients())
         lines.append(f"Predictions  at {recipients} and nobody else:")
-        lines += [f"             {folder}/parties/{p}/predictions.parquet" for p in spec.policy.predictions.recipients]
+        lines += [f"             {folder}/parties/{p}/predictions.parquet" for p in spec.prediction_recipients()]
         lines.append(f"Metrics      {_metrics(spec, outcome)}")
+    if plan != "train" and spec.predict_mode() == "complete":
+        lines.append(
+            f"Revealed     to {spec.predict.at}: every party's features by name, split values and leaf weights; "
+            "in effect, what the labels say"
+        )
     lines += [
         f"Run folder   {folder}",
         "Next         " + _next(spec, folder, arguments),
@@ -50,7 +52,25 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
     return "\n".join(lines)
 
 
-def _encryption(manifest: Mapping[str, Any]) -> str:
+ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
+
+
+def _label(spec: Spec) -> str:
+    label = spec.label
+    match label.mode:
+        case "single":
+            return f"label at {label.holder}"
+        case "row_sharded":
+            return f"labels of {', '.join(label.columns())} joined at {label.holder}"
+        case "joint":
+            return f"label combined from {', '.join(label.columns())}, seen by {label.holder} alone"
+        case _:
+            return f"label combined from {', '.join(label.columns())}, seen by nobody"
+
+
+def _encryption(spec: Spec, manifest: Mapping[str, Any]) -> str:
+    if spec.engine() == "ss_xgb":
+        return "none needed: labels, gradients and leaf weights exist as secret shares only"
     encryption = manifest["observed"]["encryption"]
     counts = encryption["ciphertexts_sent"]
     sent = f"{sum(counts.values()):,} ciphertexts sent" if counts is not None else "in one process, nothing sent"

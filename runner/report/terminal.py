@@ -14,6 +14,8 @@ TITLES = {
     "validate": "check tables",
     "open": "open cluster",
     "align": "align ids",
+    "label": "join labels",
+    "explain": "explain",
     "train": "train",
     "save": "save bundle",
     "load": "load bundle",
@@ -63,10 +65,12 @@ class Terminal:
         self._progress.update(task, total=1, completed=1)
         self._line(f"{TITLES[name]:<13} done in {took:.1f} s")
 
-    def checked(self, party: str, rows: int, features: int) -> None:
-        note = f"{party}: {rows} rows, {features} feature{'s' if features != 1 else ''}"
+    def checked(self, party: str, rows: int | None, features: int | None) -> None:
+        note = party
+        if rows is not None:
+            note += f": {rows} rows, {features} feature{'s' if features != 1 else ''}"
         self._progress.update(self._tasks["validate"], note=note)
-        self._line(f"{TITLES['validate']:<13} {note} keep their contract")
+        self._line(f"{TITLES['validate']:<13} {note}, contract kept")
 
     def tree(self, trees: int) -> None:
         self._progress.update(self._tasks["train"], completed=trees)

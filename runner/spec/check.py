@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 
 from runner.errors import SpecError
-from runner.spec.model import PLAIN_SCHEMES, Spec
+from runner.spec.label import NONE, SAME, JointLabel, RowShardedLabel, SecretLabel
+from runner.spec.model import ALL, PLAIN_SCHEMES, RECIPIENT_KINDS, RESERVED_NAMES, Spec
 from runner.spec.suggest import advise
 
 METRICS_BY_OBJECTIVE = {
@@ -25,46 +26,45 @@ def check(spec: Spec) -> None:
         SpecError: naming the first contradiction.
     """
     _check_parties(spec)
+    _check_label(spec)
+    _check_policy(spec)
+    _check_predict(spec)
     _check_sgb(spec)
     _check_crypto(spec)
-    if spec.task.name == "predict" or (spec.task.name == "check" and spec.task.plan == "predict"):
-        if spec.model is None and spec.task.name == "predict":
-            raise SpecError(
-                "no model to predict with",
-                where="model",
-                why="task=predict applies a saved model",
-                fix="add model=<run folder of an earlier run>, for instance the one its summary printed",
-            )
-    elif spec.model is not None:
+    _check_task(spec)
+
+
+def _check_task(spec: Spec) -> None:
+    if spec.task.to_run() != "predict" and spec.model is not None:
         raise SpecError(
             f"model = {spec.model!r} has no effect",
             where="model",
             why=f"task={spec.task.name} trains a model of its own",
             fix="remove model=…, or use task=predict",
         )
+    if spec.task.name == "predict" and spec.model is None:
+        raise SpecError(
+            "no model to predict with",
+            where="model",
+            why="task=predict applies a saved model",
+            fix="add model=<run folder of an earlier run>, for instance the one its summary printed",
+        )
 
 
 def _check_parties(spec: Spec) -> None:
     parties = set(spec.parties)
-    if len(spec.data.tables) < 2:
+    for party in sorted(parties & set(RESERVED_NAMES)):
         raise SpecError(
-            f"{len(spec.data.tables)} party has features",
-            where="data.tables",
-            why="SGB joins the columns of at least two parties",
-            fix="give a table for each party that owns features",
+            f"{party!r} cannot be a party's name",
+            where=f"parties.{party}",
+            why="the word has a meaning of its own in policies and flows",
+            fix="choose another name",
         )
     _known(spec.label.holder, parties, "label.holder")
     for table in spec.data.tables:
         _known(table, parties, f"data.tables.{table}")
-    for party in sorted(parties - set(spec.data.tables)):
-        raise SpecError(
-            f"party {party!r} has no table",
-            where=f"data.tables.{party}",
-            why="every party of a run brings columns",
-            fix=f"add data.tables.{party}, or leave the party out of parties",
-        )
-    _recipients(spec.policy.predictions.recipients, parties, "policy.predictions.recipients")
-    _recipients(spec.policy.metrics.recipients, parties, "policy.metrics.recipients")
+    if not spec.predicts_alone():
+        _check_tables(spec)
     if spec.cluster.viewer is not None:
         _known(spec.cluster.viewer, parties, "cluster.viewer")
     for party in spec.cluster.ports:
@@ -76,12 +76,22 @@ def _check_parties(spec: Spec) -> None:
             why="each party's process listens on a port of its own",
             fix="give different ports, or none: then the system chooses free ones",
         )
-    if spec.data.id == spec.label.column:
+
+
+def _check_tables(spec: Spec) -> None:
+    if len(spec.data.tables) < 2:
         raise SpecError(
-            f"the id column {spec.data.id!r} is also the label",
-            where="label.column",
-            why="ids put rows in order and never train a model",
-            fix="name the label's own column",
+            f"{len(spec.data.tables)} party has features",
+            where="data.tables",
+            why="SGB joins the columns of at least two parties",
+            fix="give a table for each party that owns features",
+        )
+    for party in sorted(set(spec.parties) - set(spec.data.tables)):
+        raise SpecError(
+            f"party {party!r} has no table",
+            where=f"data.tables.{party}",
+            why="every party of a run brings columns",
+            fix=f"add data.tables.{party}, or leave the party out of parties",
         )
 
 
@@ -92,11 +102,181 @@ def _known(party: str, parties: Iterable[str], where: str) -> None:
         )
 
 
-def _recipients(recipients: tuple[str, ...], parties: Iterable[str], where: str) -> None:
-    for party in recipients:
-        _known(party, parties, where)
-    if len(set(recipients)) != len(recipients):
-        raise SpecError("a recipient is named twice", where=where, why="each is one party", fix="name each party once")
+def _check_label(spec: Spec) -> None:
+    label, parties = spec.label, set(spec.parties)
+    for party in label.columns():
+        _known(party, parties, "label")
+    marks = {table.owns for table in spec.data.tables.values()}
+    if spec.data.id in {*label.columns().values(), label.predict_column, *marks}:
+        raise SpecError(
+            f"the id column {spec.data.id!r} is also the label, or the mark of own rows",
+            where="label.column",
+            why="ids put rows in order, and are nothing else",
+            fix="name the label's own column",
+        )
+    if isinstance(label, RowShardedLabel):
+        _check_owners(label)
+    if label.predict not in (SAME, NONE):
+        _known(label.predict, {*parties, SAME, NONE}, "label.predict")
+        if label.predict_column is None and label.predict not in label.columns():
+            raise SpecError(
+                f"{label.predict} has no column with labels to compare with",
+                where="label.predict_column",
+                why=f"in training {label.predict} owns no label",
+                fix="name the column with label.predict_column=…",
+            )
+    if isinstance(label, (JointLabel, SecretLabel)):
+        _check_combination(spec, label)
+
+
+def _check_owners(label: RowShardedLabel) -> None:
+    if len(set(label.owners)) != len(label.owners):
+        raise SpecError("an owner is named twice", where="label.owners", why="each is one party", fix="name each once")
+    if label.on_conflict == "holder" and label.holder not in label.owners:
+        raise SpecError(
+            "the label holder cannot decide a conflict",
+            where="label.on_conflict",
+            why=f"{label.holder} owns no labels itself",
+            fix="set label.on_conflict to error or any, or add the label holder to label.owners",
+        )
+
+
+def _check_combination(spec: Spec, label: JointLabel | SecretLabel) -> None:
+    parties = len(spec.parties)
+    if (label.rule == "threshold") != (label.threshold is not None):
+        raise SpecError(
+            "label.rule and label.threshold do not fit",
+            where="label.threshold",
+            why="rule=threshold compares the sum of the inputs with label.threshold, and no other rule uses it",
+            fix="give both or neither",
+        )
+    if (label.protocol == "aby3" and parties != 3) or (label.protocol == "cheetah" and parties != 2):
+        raise SpecError(
+            f"protocol {label.protocol} does not fit {parties} parties",
+            where="label.protocol",
+            why="ABY3 is for three parties, Cheetah for two",
+            fix="set label.protocol=auto",
+        )
+    if isinstance(label, SecretLabel):
+        _check_secret(spec)
+
+
+def _check_secret(spec: Spec) -> None:
+    """SS-XGB knows fewer settings than SGB; a setting that it would not heed is refused."""
+    sgb = spec.sgb
+    ignored = {
+        "objective": sgb.objective == "tweedie",
+        "tree_growing_method": sgb.tree_growing_method != "level",
+        "gamma": sgb.gamma != 0,
+        "enable_goss": sgb.enable_goss,
+        "enable_monitor": sgb.enable_monitor,
+        "enable_early_stop": sgb.enable_early_stop,
+        "enable_quantization": sgb.enable_quantization,
+        "enable_packbits": sgb.enable_packbits,
+    }
+    for name, wrong in ignored.items():
+        if wrong:
+            raise SpecError(
+                f"sgb.{name} = {getattr(sgb, name)!r} cannot be used with a secret label",
+                where=f"sgb.{name}",
+                why="training on secret shares (SS-XGB) has no such setting",
+                fix=f"leave sgb.{name} at its default, or choose another label mode",
+            )
+    if spec.label.predict == SAME and "evaluate" in spec.stages():
+        raise SpecError(
+            "nobody can compare predictions with a label that nobody sees",
+            where="label.predict",
+            why="label.mode=secret keeps the label on secret shares",
+            fix="set label.predict=none, or to a party that has labels of its own (label.predict_column)",
+        )
+    if spec.explain.importance:
+        raise SpecError(
+            "a model on secret shares has no feature importance",
+            where="explain.importance",
+            why="the gains of its splits are never opened",
+            fix="set explain.importance=false",
+        )
+
+
+def _check_policy(spec: Spec) -> None:
+    allowed = {*spec.parties, ALL}
+    policy = spec.policy
+    named: dict[str, Iterable[str]] = {
+        "predictions.forms": policy.predictions.forms,
+        "labels.presence": policy.labels.presence,
+        **{f"{kind}.recipients": getattr(policy, kind).recipients for kind in RECIPIENT_KINDS},
+    }
+    for where, recipients in named.items():
+        seen = set()
+        for party in recipients:
+            _known(party, allowed, f"policy.{where}")
+            if party in seen:
+                raise SpecError(
+                    f"{party} is named twice", where=f"policy.{where}", why="each is one party", fix="name each once"
+                )
+            seen.add(party)
+
+
+def _check_predict(spec: Spec) -> None:
+    mode, forms = spec.predict_mode(), {*spec.policy.predictions.forms.values(), spec.policy.predictions.form}
+    if spec.needs_spu() and spec.cluster.mode == "debug":
+        raise SpecError(
+            "cluster=debug cannot compute on secret shares",
+            where="cluster.mode",
+            why="SecretFlow has no SPU in one process; joint and secret labels and sealed prediction need it",
+            fix="use cluster=local",
+        )
+    if "predict" not in spec.stages():
+        return
+    if spec.engine() == "ss_xgb" and mode != "sealed":
+        raise SpecError(
+            f"predict.mode = {mode!r} does not fit label.mode = 'secret'",
+            where="predict.mode",
+            why="a model on secret shares is applied on secret shares",
+            fix="set predict.mode=sealed or auto",
+        )
+    if mode == "sealed" and forms & {"rounded", "top_k"}:
+        raise SpecError(
+            "a sealed prediction opens scores or classes only",
+            where="policy.predictions.form",
+            why="rounding and ranking are not done on secret shares, and nobody else sees the scores to do it",
+            fix="set policy.predictions.form to score or class",
+        )
+    if spec.sgb.objective != "logistic" and "class" in forms:
+        raise SpecError(
+            f"objective {spec.sgb.objective!r} has no classes",
+            where="policy.predictions.form",
+            why="classes are those of a logistic model",
+            fix="set policy.predictions.form to score or rounded",
+        )
+    if mode == "complete":
+        _check_complete(spec)
+    elif spec.predict.at is not None:
+        raise SpecError(
+            "predict.at has no effect",
+            where="predict.at",
+            why=f"predict.mode is {mode}",
+            fix="remove predict.at, or set predict.mode=complete",
+        )
+
+
+def _check_complete(spec: Spec) -> None:
+    at = spec.predict.at
+    if at is None:
+        raise SpecError(
+            "nobody is named to hold the complete model",
+            where="predict.at",
+            why="predict.mode=complete assembles the model at one party",
+            fix="set predict.at to the party that has all features of the new rows",
+        )
+    _known(at, spec.parties, "predict.at")
+    if spec.task.to_run() != "predict" or set(spec.data.tables) != {at}:
+        raise SpecError(
+            "predict.mode=complete needs one table with all features",
+            where="data.tables",
+            why=f"{at} predicts alone, with task=predict",
+            fix=f"use task=predict, and data with one table, {at}'s, that has every party's features",
+        )
 
 
 def _check_sgb(spec: Spec) -> None:

@@ -25,4 +25,5 @@ def spec_digest(spec: Spec) -> str:
     """
     values = spec_values(spec)
     del values["cluster"], values["outputs"]
+    values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
     return hashlib.sha256(canonical_json(values)).hexdigest()

@@ -7,17 +7,34 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from runner.spec.base import PartyName, Seconds, Section, Share
+from runner.spec.label import NONE, SAME, Label
 from runner.spec.sgb import SgbSettings
 
 Plan = Literal["train_predict", "train", "predict"]
-Stage = Literal["align", "train", "save", "load", "predict", "evaluate"]
+Stage = Literal["align", "label", "train", "explain", "save", "load", "predict", "evaluate"]
+Engine = Literal["sgb", "ss_xgb"]
+PredictMode = Literal["open_to_label_holder", "sealed", "complete"]
+Form = Literal["score", "rounded", "class", "top_k"]
 
 STAGES: dict[Plan, tuple[Stage, ...]] = {
-    "train_predict": ("align", "train", "save", "load", "predict", "evaluate"),
-    "train": ("align", "train", "save"),
+    "train_predict": ("align", "label", "train", "explain", "save", "load", "predict", "evaluate"),
+    "train": ("align", "label", "train", "explain", "save"),
     "predict": ("align", "load", "predict", "evaluate"),
 }
 PLAIN_SCHEMES = ("mock", "plain", "none")
+ALL = "all"  # in a policy: every party of the run
+RECIPIENT_KINDS = (
+    "predictions",
+    "labels",
+    "metrics",
+    "curves",
+    "importance",
+    "model_parts",
+    "complete_model",
+    "row_counts",
+    "ids",
+)
+RESERVED_NAMES = (ALL, "none", "same", "nobody", "spu", "terminal")
 
 
 class Task(Section, frozen=True, kw_only=True):
@@ -30,10 +47,6 @@ class Task(Section, frozen=True, kw_only=True):
         """The task whose plan is meant."""
         return self.plan if self.name == "check" else self.name
 
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages of the plan, in order."""
-        return STAGES[self.to_run()]
-
 
 class Party(Section, frozen=True, kw_only=True):
     """An organisation. Its key file holds 32 secret bytes, made at first use; its private seeds come from them."""
@@ -42,10 +55,16 @@ class Party(Section, frozen=True, kw_only=True):
 
 
 class Table(Section, frozen=True, kw_only=True):
-    """One party's Parquet file, and the contract that it keeps: ``file.py:Class``, a pandera DataFrameModel."""
+    """One party's Parquet file, and the contract that it keeps: ``file.py:Class``, a pandera DataFrameModel.
+
+    ``ignore`` names columns of the contract that are no features, such as labels that this run does not use.
+    ``owns`` names a boolean column that marks the rows of the party's own customers, for ``own_rows`` predictions.
+    """
 
     path: str
     contract: str
+    ignore: tuple[str, ...] = ()
+    owns: str | None = None
 
 
 class Split(Section, frozen=True, kw_only=True):
@@ -65,15 +84,6 @@ class Data(Section, frozen=True, kw_only=True):
     builtin: str | None = None
 
 
-class Label(Section, frozen=True, kw_only=True):
-    """Who owns the label. ``predict`` says whether labels exist when a model is applied."""
-
-    mode: Literal["single"] = "single"
-    holder: PartyName
-    column: str
-    predict: Literal["same", "none"] = "same"
-
-
 class Crypto(Section, frozen=True, kw_only=True):
     """The homomorphic encryption of gradients. Schemes that encrypt nothing are for the project's tests alone."""
 
@@ -82,27 +92,90 @@ class Crypto(Section, frozen=True, kw_only=True):
 
 
 class Recipients(Section, frozen=True, kw_only=True):
-    """The parties to whom a result may go; nobody, if none is named."""
+    """The parties to whom something may go (``all``: every party of the run); nobody, if none is named."""
 
     recipients: tuple[PartyName, ...] = ()
 
+    def includes(self, party: str) -> bool:
+        """Whether ``party`` is one of them."""
+        return party in self.recipients or ALL in self.recipients
+
 
 class Predictions(Recipients, frozen=True, kw_only=True):
-    """Who may see predictions, and in which form."""
+    """Who may see predictions, and in which form.
 
-    form: Literal["score"] = "score"
+    ``forms`` gives single recipients another form than ``form``. ``decimals`` belongs to ``rounded``, ``k`` to
+    ``top_k`` (the ids of the k highest scores). With ``own_rows`` a recipient gets the rows only that its own table
+    marks as its own (``data.tables.<party>.owns``).
+    """
+
+    form: Form = "score"
+    forms: dict[PartyName, Form] = field(default_factory=dict)
+    decimals: Annotated[int, Meta(ge=0, le=9)] = 2
+    k: Annotated[int, Meta(ge=1)] = 10
+    own_rows: bool = False
+
+    def form_for(self, party: str) -> Form:
+        """The form in which ``party`` may see predictions."""
+        return self.forms.get(party, self.form)
+
+
+class Labels(Recipients, frozen=True, kw_only=True):
+    """Who may see labels of other parties, and who may learn (``presence``) which rows have one."""
+
+    presence: tuple[PartyName, ...] = ()
+
+
+class Importance(Recipients, frozen=True, kw_only=True):
+    """Who may see feature importance: each feature's by name, or each party's total."""
+
+    form: Literal["party_total", "by_name"] = "party_total"
 
 
 class Policy(Section, frozen=True, kw_only=True):
-    """Which results may reach whom. What is not named here does not move."""
+    """Which information may reach whom. What is not named here does not move. A party's grants have the same form.
+
+    ``min_rows`` is the least number of rows behind a metric or a curve; ``min_batch`` the least number of rows that
+    are predicted together.
+    """
 
     name: str = "custom"
     predictions: Predictions = field(default_factory=Predictions)
+    labels: Labels = field(default_factory=Labels)
     metrics: Recipients = field(default_factory=Recipients)
+    curves: Recipients = field(default_factory=Recipients)
+    importance: Importance = field(default_factory=Importance)
+    model_parts: Recipients = field(default_factory=Recipients)
+    complete_model: Recipients = field(default_factory=Recipients)
+    row_counts: Recipients = field(default_factory=Recipients)
+    ids: Recipients = field(default_factory=Recipients)
+    min_rows: Annotated[int, Meta(ge=0)] = 0
+    min_batch: Annotated[int, Meta(ge=0)] = 0
+
+
+class Predict(Section, frozen=True, kw_only=True):
+    """How predictions are computed.
+
+    ``open_to_label_holder``: SGB's way, the label holder sees the scores. ``sealed``: inside SPU, opened to the
+    recipients only. ``complete``: the whole model goes to ``at``, which predicts alone on a table with all features.
+    ``auto``: open where the label holder may see scores, else sealed.
+    """
+
+    mode: Literal["auto", "open_to_label_holder", "sealed", "complete"] = "auto"
+    at: PartyName | None = None
+
+
+class Explain(Section, frozen=True, kw_only=True):
+    """Whether feature importance (by gain) is computed after training; ``policy.importance`` says for whom."""
+
+    importance: bool = False
 
 
 class Cluster(Section, frozen=True, kw_only=True):
-    """Where the parties' processes run, and how long anything may take before the run is given up."""
+    """Where the parties' processes run, and how long anything may take before the run is given up.
+
+    With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
+    """
 
     mode: Literal["local", "debug"] = "local"
     viewer: PartyName | None = None
@@ -111,6 +184,7 @@ class Cluster(Section, frozen=True, kw_only=True):
     silence_timeout: Annotated[float, Meta(ge=2, le=14)] = 10.0
     stage_timeout: Seconds = 7200.0
     message_timeout: Seconds = 600.0
+    keep_messages: bool = False
 
 
 class Spec(Section, frozen=True, kw_only=True):
@@ -123,6 +197,8 @@ class Spec(Section, frozen=True, kw_only=True):
     sgb: SgbSettings
     crypto: Crypto
     policy: Policy
+    predict: Predict = field(default_factory=Predict)
+    explain: Explain = field(default_factory=Explain)
     cluster: Cluster
     model: str | None = None
     outputs: str = "outputs"
@@ -130,6 +206,48 @@ class Spec(Section, frozen=True, kw_only=True):
     def party_order(self) -> tuple[str, ...]:
         """The canonical order: label holder first, then by name. SGB's model depends on it."""
         return (self.label.holder, *sorted(set(self.parties) - {self.label.holder}))
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the plan, in order."""
+        plan = self.task.to_run()
+        skipped = {"align"} if self.predicts_alone() else set()
+        if not self.explain.importance:
+            skipped.add("explain")
+        return tuple(stage for stage in STAGES[plan] if stage not in skipped)
+
+    def engine(self) -> Engine:
+        """Which of SecretFlow's trainers runs: SGB, or SS-XGB where no party may see the label."""
+        return "ss_xgb" if self.label.mode == "secret" else "sgb"
+
+    def predicts_alone(self) -> bool:
+        """Whether one party applies a complete model on its own table."""
+        return self.task.to_run() == "predict" and self.predict.mode == "complete"
+
+    def predict_mode(self) -> PredictMode:
+        """How predictions are computed, with ``auto`` resolved."""
+        if self.predict.mode != "auto":
+            return self.predict.mode
+        predictions = self.policy.predictions
+        holder = self.label.holder
+        sees_scores = predictions.includes(holder) and predictions.form_for(holder) == "score"
+        return "open_to_label_holder" if sees_scores and self.engine() == "sgb" else "sealed"
+
+    def needs_spu(self) -> bool:
+        """Whether the plan computes on secret shares."""
+        trains_on_shares = "train" in self.stages() and self.label.mode in ("joint", "secret")
+        labels_on_shares = self.label.mode in ("joint", "secret") and self.evaluator() is not None
+        sealed = "predict" in self.stages() and self.predict_mode() == "sealed"
+        return trains_on_shares or labels_on_shares or sealed
+
+    def evaluator(self) -> str | None:
+        """The party that compares scores with labels, or None where the plan has no evaluation."""
+        if "evaluate" not in self.stages() or self.label.predict == NONE:
+            return None
+        return self.label.holder if self.label.predict == SAME else self.label.predict
+
+    def prediction_recipients(self) -> tuple[str, ...]:
+        """The parties that get predictions, in canonical order."""
+        return tuple(party for party in self.party_order() if self.policy.predictions.includes(party))
 
     def viewer(self) -> str:
         """The party through whose eyes the terminal speaks: ``cluster.viewer``, or the label holder."""

@@ -37,8 +37,9 @@ def setting_names(path: str) -> list[str]:
     kind: Any = inspect.type_info(Spec)
     for part in [part for part in path.split(".") if part]:
         kind = _child(kind, part)
-    kind = _unwrap(kind)
-    return [field.name for field in kind.fields] if isinstance(kind, inspect.StructType) else []
+    sections = [option for option in _options(kind) if isinstance(option, inspect.StructType)]
+    tags = {str(option.tag_field): None for option in sections if option.tag_field}
+    return list({**tags, **{field.encode_name: None for option in sections for field in option.fields}})
 
 
 def _explain(message: str, values: Mapping[str, Any]) -> SpecError:
@@ -99,21 +100,34 @@ def describe(kind: Any) -> str:
 
 
 def _child(kind: Any, part: str) -> Any:
-    kind = _unwrap(kind)
-    if isinstance(kind, inspect.StructType):
-        return next((field.type for field in kind.fields if field.name == part), None)
-    if isinstance(kind, inspect.DictType):
-        return kind.value_type
-    if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
-        return kind.item_type
+    tags = [option.tag for option in _options(kind) if getattr(option, "tag_field", None) == part]
+    if tags:
+        return inspect.LiteralType(tuple(tags))
+    for option in _options(kind):
+        if isinstance(option, inspect.StructType):
+            found = [field.type for field in option.fields if field.encode_name == part]
+            if found:
+                return found[0]
+        elif isinstance(option, inspect.DictType):
+            return option.value_type
+        elif isinstance(option, (inspect.VarTupleType, inspect.ListType)):
+            return option.item_type
     return None
 
 
 def _unwrap(kind: Any) -> Any:
-    """The type itself, without its metadata and without ``| None``."""
-    while isinstance(kind, (inspect.Metadata, inspect.UnionType)):
-        kind = kind.type if isinstance(kind, inspect.Metadata) else kind.types[0]
-    return kind
+    """The type itself, without its metadata and without ``| None``; of several sections, the first."""
+    options = _options(kind)
+    return options[0] if options else None
+
+
+def _options(kind: Any) -> list[Any]:
+    """What a type may be, without metadata and without None."""
+    if isinstance(kind, inspect.Metadata):
+        return _options(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return [option for part in kind.types for option in _options(part)]
+    return [] if kind is None or isinstance(kind, inspect.NoneType) else [kind]
 
 
 def _dotted(location: str, values: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runner.engine.site import Site
 from runner.errors import DataError
+from runner.policy.flows import IDS
 from runner.stages.context import Context
 
 
@@ -18,7 +19,7 @@ def align(context: Context) -> None:
     def describe(site: Site) -> str:
         return f"{len(site.table.ids)} {site.table.id_digest(key)}"
 
-    found = context.gate.exchange(context.everywhere(describe), stage="align", kind="alignment")
+    found = context.gate.exchange(context.everywhere(describe), stage="align", kind="ids", form=IDS)
     if len(set(found.values())) > 1:
         counts = ", ".join(f"{party} has {text.split()[0]}" for party, text in found.items())
         raise DataError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secretflow.data import FedNdarray, PartitionWay
-from secretflow.device import PYU, PYUObject
+from secretflow.device import PYU, SPU, PYUObject
 
 from runner.engine.site import Site
 from runner.policy.gate import Gate
@@ -25,7 +25,9 @@ class Context:
         sites: the parties whose process this is, with their private things.
         gate: the only way out of a party.
         nonce: a random text of this run that all its parties know, and nobody else.
-        bundle: party → the folder of its model part.
+        bundles: party → the folder of its model part.
+        connect_spu: connects the SPU, at the first call.
+        min_rows: the policy's floor under metrics and curves; min_batch: under predictions.
     """
 
     spec: Spec
@@ -34,6 +36,14 @@ class Context:
     gate: Gate
     nonce: str
     bundles: Mapping[str, Path]
+    connect_spu: Callable[[], SPU]
+    min_rows: int = 0
+    min_batch: int = 0
+
+    @property
+    def spu(self) -> SPU:
+        """The device for computing on secret shares; every party's process must ask for it at the same step."""
+        return self.connect_spu()
 
     @property
     def holder(self) -> PYU:
@@ -53,12 +63,22 @@ class Context:
         """Run ``work(site, *arguments)`` at every party."""
         return {party: self.at(party, work, *arguments) for party in self.devices}
 
-    def features(self, *, test: bool) -> FedNdarray:
-        """The features of the test rows, or of the training rows; each party's columns stay at that party."""
+    def test_features(self) -> FedNdarray:
+        """The features of the rows to predict; each party's columns stay at that party."""
+        return self._features(self.everywhere(lambda site: site.table.features[site.table.test]))
+
+    def training_features(self, present: Mapping[str, PYUObject] | None) -> FedNdarray:
+        """The features of the training rows, of those with a label where ``present`` says which have one."""
+        if present is None:
+            return self._features(self.everywhere(lambda site: site.table.features[~site.table.test]))
+
+        def select(site: Site, present: Any) -> Any:
+            return site.table.features[~site.table.test & present]
+
+        return self._features({party: self.at(party, select, mask) for party, mask in present.items()})
+
+    def _features(self, columns: Mapping[str, PYUObject]) -> FedNdarray:
         return FedNdarray(
-            partitions={
-                device: self.at(party, lambda site: site.table.features[site.table.test == test])
-                for party, device in self.devices.items()
-            },
+            partitions={device: columns[party] for party, device in self.devices.items()},
             partition_way=PartitionWay.VERTICAL,
         )

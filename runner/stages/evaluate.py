@@ -1,40 +1,73 @@
-"""Stage `evaluate`: compare scores with labels at the label holder; metrics go to whom the policy names."""
+"""Stage `evaluate`: compare scores with labels at the one party that has both; metrics go to whom the policy names."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from secretflow.device import PYUObject
 
 from runner.engine.site import Site
 from runner.errors import StageError
 from runner.files import write_json
+from runner.policy.flows import METRICS
+from runner.spec.label import SAME
 from runner.stages.context import Context
+from runner.stages.floors import require_rows
+from runner.stages.labels import Labels, join_labels
 from runner.stages.metrics import evaluate_scores
+from runner.stages.predict import Scores
 
-METRICS = "metrics.json"
+METRICS_FILE = "metrics.json"
 
 
-def evaluate(context: Context, scores: PYUObject) -> None:
-    """Compute the test metrics and write ``metrics.json`` in each recipient's folder; skipped without labels."""
-    spec = context.spec
-    if spec.label.predict == "none":
+def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
+    """Compute the test metrics inside the evaluator's process and write ``metrics.json`` in each recipient's folder.
+
+    Args:
+        scores: of the rows to predict.
+        labels: the joined training label, where this run has trained; else it is joined now if the spec wants it.
+    """
+    spec, evaluator = context.spec, context.spec.evaluator()
+    if evaluator is None:
         return
+    at_evaluator = _scores_at(context, scores, evaluator)
+    if spec.label.predict == SAME:
+        truth = (labels or join_labels(context, "evaluate")).value
+    else:
+        truth = context.at(evaluator, lambda site: site.table.truth)
+    metrics = context.at(evaluator, _measure(spec.sgb.objective, context.min_rows), at_evaluator, truth)
+    effects: list[PYUObject | None] = []
+    for party in spec.party_order():
+        if party == evaluator or spec.policy.metrics.includes(party):
+            received = context.gate.deliver(metrics, party, stage="evaluate", kind="metrics", form=METRICS)
+            effects.append(context.at(party, _write, received))
+    effects.append(context.gate.show(metrics, stage="evaluate", kind="metrics", form=METRICS))
+    context.gate.finish(effects)
 
-    def measure(site: Site, scores: Any) -> dict[str, float]:
-        if site.table.label is None:
+
+def _write(site: Site, metrics: dict[str, float]) -> None:
+    write_json(site.folder / METRICS_FILE, metrics)
+
+
+def _scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
+    if isinstance(scores.value, PYUObject) and scores.value.device.party == evaluator:
+        return scores.value
+    return scores.opened_to(context, evaluator, stage="evaluate", form="score")
+
+
+def _measure(objective: str, floor: int) -> Any:
+    def measure(site: Site, scores: Any, truth: Any) -> dict[str, float]:
+        if truth is None:
             raise StageError(
                 "there is no label to compare with",
                 where="label.predict",
                 why="the table has none",
-                fix="label.predict=none",
+                fix="set label.predict=none",
             )
-        return evaluate_scores(spec.sgb.objective, site.table.label[site.table.test], scores)
+        label = np.asarray(truth, dtype=np.float64)[site.table.test]
+        known = ~np.isnan(label)
+        require_rows("a metric", int(known.sum()), floor)
+        return evaluate_scores(objective, label[known], np.asarray(scores)[known])
 
-    metrics = context.at(spec.label.holder, measure, scores)
-    effects = []
-    for recipient in spec.policy.metrics.recipients:
-        received = context.gate.deliver(metrics, recipient, stage="evaluate", kind="metrics")
-        effects.append(context.at(recipient, lambda site, values: write_json(site.folder / METRICS, values), received))
-    effects.append(context.gate.show(metrics, stage="evaluate", kind="metrics"))
-    context.gate.finish(effects)
+    return measure

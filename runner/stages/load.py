@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from secretflow.device import PYUObject
@@ -12,10 +13,12 @@ from secretflow.ml.boost.sgb_v.model import SgbModel
 from runner.bundle.layout import Manifest, read_manifest, read_part
 from runner.engine.site import Site
 from runner.errors import BundleError
+from runner.policy.flows import BUNDLE, WHOLE_PART
 from runner.stages.context import Context
+from runner.stages.secret import restore
 
 
-def load(context: Context) -> SgbModel:
+def load(context: Context) -> Any:
     """Load the bundle, never anything that is still in memory.
 
     Before anything is computed: every party holds the same manifest, each part is the one that the manifest names,
@@ -24,9 +27,58 @@ def load(context: Context) -> SgbModel:
     Raises:
         BundleError: where any of this does not hold.
     """
+    manifest = _agreed_manifest(context)
+
+    def read(site: Site) -> dict[str, Any]:
+        part = read_part(context.bundles[site.party], site.party, manifest, site.derive("bundle"))
+        if part["features"] != list(site.table.names):
+            raise _other_features(site.party)
+        return part
+
+    parts = {party: context.at(party, read) for party in context.devices}
+    context.gate.finish(parts)
+    if manifest.engine == "ss_xgb":
+        return restore(context, parts, manifest.trees)
+    return _assemble(context, manifest, parts)
+
+
+def collect_parts(context: Context) -> PYUObject:
+    """Bring every party's part to ``predict.at``, which then has the complete model: splits, leaf weights, names.
+
+    Returns:
+        a list of the parts, at ``predict.at``.
+
+    Raises:
+        BundleError: as :func:`load` does, or where that party's table lacks a feature of the model.
+    """
+    at = str(context.spec.predict.at)
+    manifest = _agreed_manifest(context)
+
+    def read(site: Site) -> dict[str, Any]:
+        return read_part(context.bundles[site.party], site.party, manifest, site.derive("bundle"))
+
+    received = []
+    for party in context.devices:
+        part = context.at(party, read)
+        if party != at:
+            part = context.gate.deliver(part, at, stage="load", kind="complete_model", form=WHOLE_PART)
+        received.append(part)
+
+    def gather(site: Site, *parts: dict[str, Any]) -> list[dict[str, Any]]:
+        if not {name for part in parts for name in part["features"]} <= set(site.table.names):
+            raise _other_features(site.party)
+        return list(parts)
+
+    parts = context.at(at, gather, *received)
+    context.gate.finish(parts)
+    return parts
+
+
+def _agreed_manifest(context: Context) -> Manifest:
+    """The manifest, after making sure that it is the same at every party and fits this run's roles."""
     manifests = {party: read_manifest(context.bundles[party], party) for party in context.sites}
     own = {party: context.at(party, lambda site: manifests[site.party].bundle) for party in context.devices}
-    ids = context.gate.exchange(own, stage="load", kind="model")
+    ids = context.gate.exchange(own, stage="load", kind="model_parts", form=BUNDLE)
     if len(set(ids.values())) > 1:
         raise BundleError(
             "the parties hold parts of different models",
@@ -36,7 +88,16 @@ def load(context: Context) -> SgbModel:
         )
     manifest = next(iter(manifests.values()))
     _check_roles(context, manifest)
-    return _assemble(context, manifest)
+    return manifest
+
+
+def _other_features(party: str) -> BundleError:
+    return BundleError(
+        f"{party}'s features are not those of the training",
+        where=f"data.tables.{party}.contract",
+        why="names, number or order of the contract's columns differ from the model's part",
+        fix=f"use the contract of the training; {party} finds the names in its part",
+    )
 
 
 def _check_roles(context: Context, manifest: Manifest) -> None:
@@ -49,6 +110,13 @@ def _check_roles(context: Context, manifest: Manifest) -> None:
             f"now: {', '.join(sorted(spec.parties))}, label holder {spec.label.holder}",
             fix="use the parties and the label holder of the training",
         )
+    if manifest.engine != spec.engine():
+        raise BundleError(
+            f"the model was trained by {manifest.engine}",
+            where="label.mode",
+            why=f"this run's label mode, {spec.label.mode}, uses {spec.engine()}",
+            fix="use the label mode of the training",
+        )
     if manifest.objective != spec.sgb.objective:
         raise BundleError(
             f"the model was trained for objective {manifest.objective!r}",
@@ -58,20 +126,7 @@ def _check_roles(context: Context, manifest: Manifest) -> None:
         )
 
 
-def _assemble(context: Context, manifest: Manifest) -> SgbModel:
-    def read(site: Site) -> list[Any]:
-        part = read_part(context.bundles[site.party], site.party, manifest, site.derive("bundle"))
-        if part["features"] != list(site.table.names):
-            raise BundleError(
-                f"{site.party}'s features are not those of the training",
-                where=f"data.tables.{site.party}.contract",
-                why="names, number or order of the contract's columns differ from the model's part",
-                fix=f"use the contract of the training; {site.party} finds the names in its part",
-            )
-        return list(part["trees"]) + list(part.get("leaf_weights", []))
-
-    parts = {party: context.at(party, read) for party in context.devices}
-    context.gate.finish(parts)
+def _assemble(context: Context, manifest: Manifest, parts: Mapping[str, PYUObject]) -> SgbModel:
     model = SgbModel(context.holder, RegType(manifest.objective), manifest.base_score)
     model.partition_column_counts = {
         context.devices[party]: entry.features for party, entry in manifest.parties.items()
@@ -81,9 +136,9 @@ def _assemble(context: Context, manifest: Manifest) -> SgbModel:
             tree_from_dict(
                 {
                     "split_tree_dict": {
-                        device: _item(parts[party], index) for party, device in context.devices.items()
+                        device: _item(parts[party], "trees", index) for party, device in context.devices.items()
                     },
-                    "leaf_weight": _item(parts[manifest.label_holder], manifest.trees + index),
+                    "leaf_weight": _item(parts[manifest.label_holder], "leaf_weights", index),
                     "label_holder": context.holder,
                     "partition_column_counts": model.partition_column_counts,
                 }
@@ -92,5 +147,5 @@ def _assemble(context: Context, manifest: Manifest) -> SgbModel:
     return model
 
 
-def _item(values: PYUObject, index: int) -> PYUObject:
-    return values.device(lambda values: values[index])(values)
+def _item(part: PYUObject, key: str, index: int) -> PYUObject:
+    return part.device(lambda part: part[key][index])(part)

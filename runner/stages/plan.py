@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from secretflow.device import PYUObject
-from secretflow.ml.boost.sgb_v.model import SgbModel
-
-from runner.spec.model import Stage
+from runner.spec.model import PredictMode, Stage
 from runner.stages.align import align
 from runner.stages.context import Context
 from runner.stages.evaluate import evaluate
-from runner.stages.load import load
-from runner.stages.predict import predict
+from runner.stages.explain import explain
+from runner.stages.labels import Labels, join_labels
+from runner.stages.load import collect_parts, load
+from runner.stages.predict import Scores, deliver_predictions, require_batch
 from runner.stages.save import save
+from runner.stages.score import score_completely, score_openly, score_sealed
+from runner.stages.secret import score_on_shares, train_on_shares
 from runner.stages.train import train
+
+SCORERS: dict[PredictMode, Callable[[Context, Any], Scores]] = {
+    "open_to_label_holder": score_openly,
+    "sealed": score_sealed,
+    "complete": score_completely,
+}
 
 
 @dataclass
 class _Progress:
-    """What one stage leaves for the next. `load` reads the disk, so nothing trained is handed past `save`."""
+    """What one stage leaves for the next. `load` reads the disk: nothing trained is handed past `save`."""
 
-    model: SgbModel | None = None
-    scores: PYUObject | None = None
+    labels: Labels | None = None
+    model: Any = None
+    scores: Scores | None = None
 
 
 def run_plan(context: Context, emit: Any) -> None:
     """Run every stage of the spec's plan."""
     progress = _Progress()
-    for stage in context.spec.task.stages():
+    for stage in context.spec.stages():
         emit(event="stage", stage=stage, state="started")
         _run(stage, context, progress)
         emit(event="stage", stage=stage, state="done")
@@ -39,17 +48,26 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
     match stage:
         case "align":
             align(context)
+        case "label":
+            progress.labels = join_labels(context)
         case "train":
-            progress.model = train(context)
+            trainer = train_on_shares if context.spec.engine() == "ss_xgb" else train
+            progress.model = trainer(context, _made(progress.labels))
+        case "explain":
+            explain(context, _made(progress.model))
         case "save":
             save(context, _made(progress.model))
             progress.model = None
         case "load":
-            progress.model = load(context)
+            complete = context.spec.predict_mode() == "complete"
+            progress.model = collect_parts(context) if complete else load(context)
         case "predict":
-            progress.scores = predict(context, _made(progress.model))
+            require_batch(context)
+            scorer = score_on_shares if context.spec.engine() == "ss_xgb" else SCORERS[context.spec.predict_mode()]
+            progress.scores = scorer(context, _made(progress.model))
+            deliver_predictions(context, progress.scores)
         case "evaluate":
-            evaluate(context, _made(progress.scores))
+            evaluate(context, _made(progress.scores), progress.labels)
 
 
 def _made(value: Any) -> Any:

@@ -5,56 +5,42 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from secretflow.ml.boost.sgb_v.model import SgbModel
+from secretflow.device import PYUObject
 
 from runner import __version__
 from runner.bundle.layout import FORMAT, Manifest, PartyEntry, write_manifest, write_part
 from runner.engine.site import Site
+from runner.policy.flows import PART
 from runner.spec.identity import spec_digest
 from runner.stages.context import Context
+from runner.stages.secret import dump_shares, split_part
 
 
-def save(context: Context, model: SgbModel) -> Manifest:
+def save(context: Context, model: Any) -> Manifest:
     """Write the bundle: the parts first, and the manifest, which makes it complete, last.
 
-    A part holds its party's split features, values, leaf order and feature names; the label holder's holds the leaf
-    weights too. Nobody sees another's part; the parties exchange its digest, each under its own key.
+    A part holds its party's feature names and splits; the label holder's holds the leaf weights too, or, in secret
+    mode, everyone's a share of them. Nobody sees another's part; the parties exchange its digest, each under its own
+    key.
     """
-    content = model.to_dict()
-
-    def write(site: Site, trees: list[dict[str, Any]], weights: list[Any]) -> str:
-        part: dict[str, Any] = {"party": site.party, "features": list(site.table.names), "trees": trees}
-        if weights:
-            part["leaf_weights"] = weights
-        digest = write_part(context.bundles[site.party], part, site.derive("bundle"))
-        return f"{len(site.table.names)} {digest}"
-
-    written = {
-        party: context.at(
-            party,
-            write,
-            content["split_trees"][device],
-            content["leaf_weights"] if device == context.holder else [],
-        )
-        for party, device in context.devices.items()
-    }
+    written = _write_parts(context, model)
     spec = context.spec
     entries = {}
-    for party, text in context.gate.exchange(written, stage="save", kind="model").items():
+    for party, text in context.gate.exchange(written, stage="save", kind="model_parts", form=PART).items():
         features, digest = text.split()
         entries[party] = PartyEntry(features=int(features), part=digest)
     manifest = Manifest(
         format=FORMAT,
         bundle="",
-        engine="sgb",
+        engine=spec.engine(),
         spec=spec_digest(spec),
         objective=spec.sgb.objective,
         base_score=spec.sgb.base_score,
         trees=len(model.trees),
         label_holder=spec.label.holder,
         parties=entries,
-        scheme=spec.crypto.scheme,
-        key_bits=spec.crypto.key_bits,
+        scheme=spec.crypto.scheme if spec.engine() == "sgb" else "secret shares",
+        key_bits=spec.crypto.key_bits if spec.engine() == "sgb" else 0,
         versions={"runner": __version__, "secretflow": version("secretflow"), "heu": version("sf-heu")},
     ).identified()
 
@@ -63,3 +49,38 @@ def save(context: Context, model: SgbModel) -> Manifest:
 
     context.gate.finish(context.everywhere(complete))
     return manifest
+
+
+def _write_parts(context: Context, model: Any) -> dict[str, PYUObject]:
+    """Each party's part on its disk; returns the number of its features and the part's digest, at the party."""
+    if context.spec.engine() == "ss_xgb":
+        shares = dump_shares(context, model)
+
+        def write_share(site: Site, trees: list[Any]) -> str:
+            splits = [split_part(tree) for tree in trees]
+            return _write_part(context, site, {"trees": splits, "leaf_shares": shares[site.party]})
+
+        return {
+            party: context.at(party, write_share, [tree[device] for tree in model.trees])
+            for party, device in context.devices.items()
+        }
+    content = model.to_dict()
+
+    def write(site: Site, trees: list[dict[str, Any]], weights: list[Any]) -> str:
+        return _write_part(context, site, {"trees": trees, **({"leaf_weights": weights} if weights else {})})
+
+    return {
+        party: context.at(
+            party,
+            write,
+            content["split_trees"][device],
+            content["leaf_weights"] if device == context.holder else [],
+        )
+        for party, device in context.devices.items()
+    }
+
+
+def _write_part(context: Context, site: Site, model: dict[str, Any]) -> str:
+    part = {"party": site.party, "features": list(site.table.names), **model}
+    digest = write_part(context.bundles[site.party], part, site.derive("bundle"))
+    return f"{len(site.table.names)} {digest}"

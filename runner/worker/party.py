@@ -6,6 +6,7 @@ so or is gone, whatever the main thread is waiting for.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import queue
@@ -20,6 +21,7 @@ from runner.engine.narrow import import_secretflow
 
 import_secretflow()
 
+from secretflow.device import SPU  # noqa: E402
 from secretflow.distributed.fed.exception import FedLocalError, FedRemoteError  # noqa: E402
 
 from runner.bundle.layout import bundle_folder, find_run  # noqa: E402
@@ -27,11 +29,15 @@ from runner.cluster.channel import Channel, Message  # noqa: E402
 from runner.cluster.tls import Identity  # noqa: E402
 from runner.data.table import read_table  # noqa: E402
 from runner.engine.site import Site, open_site  # noqa: E402
+from runner.engine.spu import TYPES as SPU_TYPES  # noqa: E402
+from runner.engine.spu import make_spu  # noqa: E402
 from runner.engine.start import first_failure, make_devices, start_debug, start_production  # noqa: E402
 from runner.engine.transport import SecureProxy, secure_proxy  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError  # noqa: E402
-from runner.policy.decide import decide  # noqa: E402
+from runner.files import make_private_dir  # noqa: E402
+from runner.policy.decide import decide, floor, require  # noqa: E402
 from runner.policy.gate import Gate  # noqa: E402
+from runner.policy.grants import load_grants  # noqa: E402
 from runner.spec.model import Spec  # noqa: E402
 from runner.spec.parse import parse  # noqa: E402
 from runner.stages.context import Context  # noqa: E402
@@ -87,12 +93,19 @@ class _Worker:
 
     def _work(self, spec: Spec) -> None:
         sites = {
-            party: open_site(spec, party, self._folder, read_table(memory), self._emit)
+            party: open_site(
+                spec, party, self._folder, read_table(memory) if party in spec.data.tables else None, self._emit
+            )
             for party, memory in self._tables.items()
         }
-        self._emit(
-            event="opened", digests={party: site.table.digest(site.derive("table")) for party, site in sites.items()}
-        )
+        digests = {
+            party: site.table.digest(site.derive("table")) for party, site in sites.items() if party in spec.data.tables
+        }
+        self._emit(event="opened", digests=digests)
+        # This party's own word, read by this party's own process: no driver can make it do more than it grants.
+        self._grants = load_grants(spec, self._parties)
+        self._decisions = decide(spec, self._grants)
+        require(self._decisions)
         if spec.cluster.mode == "debug":
             start_debug(spec.party_order())
         else:
@@ -104,7 +117,11 @@ class _Worker:
     def _start(self, spec: Spec) -> SecureProxy:
         (party,) = self._parties
         proxy = secure_proxy(
-            Identity(**self._job["identity"]), ("127.0.0.1", spec.cluster.ports.get(party, 0)), self._meet
+            Identity(**self._job["identity"]),
+            ("127.0.0.1", spec.cluster.ports.get(party, 0)),
+            self._meet,
+            SPU_TYPES if spec.needs_spu() else frozenset(),
+            make_private_dir(self._folder / "parties" / party / "messages") if spec.cluster.keep_messages else None,
         )
         return start_production(spec, party, self._job["nonce"], proxy)
 
@@ -117,14 +134,27 @@ class _Worker:
     def _context(self, spec: Spec, sites: dict[str, Site]) -> Context:
         devices = make_devices(spec)
         gate = Gate(
-            decide(spec),
+            self._decisions,
             devices,
             {party: site.audit for party, site in sites.items()},
             {party: site.emit for party, site in sites.items()},
         )
         source = find_run(spec.model) if spec.model is not None else self._folder
         bundles = {party: bundle_folder(source, party) for party in spec.parties}
-        return Context(spec, devices, sites, gate, self._job["nonce"], bundles)
+        return Context(
+            spec,
+            devices,
+            sites,
+            gate,
+            self._job["nonce"],
+            bundles,
+            connect_spu=functools.cache(lambda: self._connect_spu(spec)),
+            min_rows=floor(spec, self._grants, "min_rows"),
+            min_batch=floor(spec, self._grants, "min_batch"),
+        )
+
+    def _connect_spu(self, spec: Spec) -> SPU:
+        return make_spu(spec, Path(self._job["sockets"]), self._folder / "parties" / self._parties[0] / "spu.log")
 
     def _emit(self, **event: Any) -> None:
         if event.get("event") == "stage" and event.get("state") == "started":

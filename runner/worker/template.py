@@ -41,6 +41,7 @@ def main(arguments_json: str) -> None:
         pid, status = os.wait()
         code = os.waitstatus_to_exitcode(status)
         control.send(event="exited", child=names[pid], code=code)
+    os._exit(0)  # at once: the libraries' own threads have nothing to finish
 
 
 # JAX warns that its threads do not survive a fork. It has been imported here and not used: a child's first

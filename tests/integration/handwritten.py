@@ -81,7 +81,7 @@ def train_and_predict(settings: dict[str, Any], me: str, folder: Path) -> None:
 
 
 def main(settings: dict[str, Any], me: str) -> None:
-    """Train with stock shuffles first, and then, with the same data and parameters, with private ones."""
+    """Train with stock shuffles first, and then, if there are seeds, with private ones on the same data."""
     sf.init(
         ray_mode=False,
         cluster_config={
@@ -96,8 +96,9 @@ def main(settings: dict[str, Any], me: str) -> None:
         logging_level="warning",
     )
     train_and_predict(settings, me, Path(settings["folder"]) / "shared")
-    draw_shuffles_from(settings["shuffle_seeds"][me])
-    train_and_predict(settings, me, Path(settings["folder"]) / "private")
+    if settings["shuffle_seeds"] is not None:
+        draw_shuffles_from(settings["shuffle_seeds"][me])
+        train_and_predict(settings, me, Path(settings["folder"]) / "private")
     sf.shutdown()
 
 

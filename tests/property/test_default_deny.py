@@ -12,13 +12,14 @@ from support import make_spec
 
 from runner.errors import PolicyError
 from runner.policy.decide import decide, require
-from runner.policy.flows import TERMINAL
+from runner.policy.flows import SPU, TERMINAL
 from runner.spec.identity import spec_values
 from runner.spec.model import STAGES, Spec
 from runner.spec.parse import parse
 
 DEFAULTS = spec_values(make_spec())
 PARTIES = ("alice", "bob", "carol")
+RESULTS = ("predictions", "metrics", "curves", "row_counts")
 some_parties = st.lists(st.sampled_from(PARTIES), unique=True)
 
 
@@ -28,9 +29,10 @@ def specs(draw: st.DrawFn) -> Spec:
     values: dict[str, Any] = copy.deepcopy(DEFAULTS)
     values["task"] = {"name": "check", "plan": draw(st.sampled_from(sorted(STAGES)))}
     values["label"]["holder"] = draw(st.sampled_from(PARTIES))
+    values["predict"]["mode"] = draw(st.sampled_from(["auto", "open_to_label_holder", "sealed"]))
     values["label"]["predict"] = draw(st.sampled_from(["same", "none"]))
-    values["policy"]["predictions"]["recipients"] = draw(some_parties)
-    values["policy"]["metrics"]["recipients"] = draw(some_parties)
+    for kind in RESULTS:
+        values["policy"][kind]["recipients"] = draw(some_parties)
     values["cluster"]["viewer"] = draw(st.none() | st.sampled_from(PARTIES))
     values["sgb"]["enable_monitor"] = draw(st.booleans())
     values["sgb"]["enable_early_stop"] = draw(st.booleans())
@@ -45,13 +47,12 @@ def eyes(spec: Spec, receiver: str) -> str:
 @given(spec=specs())
 @settings(max_examples=200, deadline=None)
 def test_result_reaches_exactly_those_who_are_named(spec: Spec) -> None:
-    named = {
-        "predictions": set(spec.policy.predictions.recipients),
-        "metrics": set(spec.policy.metrics.recipients),
-    }
-    for flow, allowed, _ in decide(spec):
-        if flow.kind in named:
-            assert allowed == (eyes(spec, flow.receiver) in named[flow.kind])
+    for flow, allowed, *_ in decide(spec):
+        if flow.kind in RESULTS:
+            assert allowed == (eyes(spec, flow.receiver) in getattr(spec.policy, flow.kind).recipients)
+        elif flow.kind == "shares":
+            assert flow.sender in PARTIES
+            assert flow.receiver == SPU
         else:
             assert {flow.sender, flow.receiver} <= set(PARTIES)
 
@@ -59,11 +60,13 @@ def test_result_reaches_exactly_those_who_are_named(spec: Spec) -> None:
 @given(spec=specs())
 @settings(max_examples=100, deadline=None)
 def test_plan_runs_exactly_if_all_that_it_needs_is_allowed(spec: Spec) -> None:
-    stages = spec.task.stages()
+    stages = spec.stages()
     holder = spec.label.holder
     shown_to_all = "train" in stages and (spec.sgb.enable_monitor or spec.sgb.enable_early_stop)
     evaluated = "evaluate" in stages and spec.label.predict != "none"
-    needed = {("predictions", holder)} if "predict" in stages else set()
+    sealed = spec.predict_mode() == "sealed"
+    needed = {("predictions", holder)} if "predict" in stages and (evaluated or not sealed) else set()
+    needed |= {("predictions", "nobody")} if "predict" in stages and not spec.policy.predictions.recipients else set()
     needed |= {("metrics", holder)} if evaluated else set()
     needed |= {("metrics", party) for party in PARTIES if party != holder} if shown_to_all else set()
     named = {("predictions", party) for party in spec.policy.predictions.recipients}
@@ -83,7 +86,7 @@ def test_naming_one_more_allows_nothing_to_others(spec: Spec, more: str) -> None
     recipients = values["policy"]["metrics"]["recipients"]
     values["policy"]["metrics"]["recipients"] = [*recipients, *({more} - set(recipients))]
     wider = parse(values)
-    before = {flow for flow, allowed, _ in decide(spec) if allowed}
-    after = {flow for flow, allowed, _ in decide(wider) if allowed}
+    before = {flow for flow, allowed, *_ in decide(spec) if allowed}
+    after = {flow for flow, allowed, *_ in decide(wider) if allowed}
     assert before <= after
     assert {eyes(wider, flow.receiver) for flow in after - before} <= {more}

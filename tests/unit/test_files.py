@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import SecurityError
 from runner.files import canonical_json, make_private_dir, write_atomically, write_bytes, write_json
 
 
@@ -104,8 +105,9 @@ def test_symbolic_link_is_no_private_folder(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir(mode=0o755)
     (tmp_path / "link").symlink_to(target)
-    with pytest.raises(NotADirectoryError, match="symbolic link"):
+    with pytest.raises(SecurityError, match="symbolic link") as caught:
         make_private_dir(tmp_path / "link")
+    assert caught.value.where == str(tmp_path / "link")
     assert mode(target) == 0o755, "and what it points to stays as it was"
 
 

@@ -9,8 +9,10 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from runner.data.builtin import LABEL, write_builtin
+from runner.data.builtin import write_builtin
 from runner.errors import DataError
+
+LABEL = "target"
 
 PARTIES = ("alice", "bob", "carol")
 

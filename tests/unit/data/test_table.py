@@ -17,13 +17,15 @@ STR_IDS = np.array(["a", "bü", "ccc"])
 LABEL = np.array([0.0, 1.0, 1.0])
 
 
-def table(ids: Any = STR_IDS, label: Any = LABEL) -> PreparedTable:
+def table(ids: Any = STR_IDS, label: Any = LABEL, truth: Any = None, owns: Any = None) -> PreparedTable:
     return PreparedTable(
         ids=ids,
         features=np.arange(6, dtype=np.float64).reshape(3, 2) / 7,
         names=("x", "ü"),
-        label=label,
         test=np.array([False, True, False]),
+        label=label,
+        truth=truth,
+        owns=owns,
     )
 
 
@@ -36,10 +38,12 @@ def handed_over(given: PreparedTable) -> PreparedTable:
     return taken
 
 
-@pytest.mark.parametrize("label", [LABEL, None])
+@pytest.mark.parametrize("owns", [np.array([True, False, True]), None])
+@pytest.mark.parametrize("truth", [LABEL[::-1].copy(), None])
+@pytest.mark.parametrize("label", [LABEL, np.array([0.0, np.nan, 1.0]), None])
 @pytest.mark.parametrize("ids", [INT_IDS, STR_IDS])
-def test_table_comes_out_of_memory_as_it_went_in(ids: Any, label: Any) -> None:
-    given = table(ids, label)
+def test_table_comes_out_of_memory_as_it_went_in(ids: Any, label: Any, truth: Any, owns: Any) -> None:
+    given = table(ids, label, truth, owns)
     taken = handed_over(given)
     for name in ("ids", "features", "test"):
         before, after = getattr(given, name), getattr(taken, name)
@@ -47,8 +51,10 @@ def test_table_comes_out_of_memory_as_it_went_in(ids: Any, label: Any) -> None:
         assert np.array_equal(before, after)
     assert taken.names == given.names
     assert all(type(name) is str for name in taken.names)
-    assert (taken.label is None) == (label is None)
-    assert label is None or np.array_equal(taken.label, label)  # type: ignore[arg-type]
+    for name, part in (("label", label), ("truth", truth), ("owns", owns)):
+        after = getattr(taken, name)
+        assert (after is None) == (part is None)
+        assert part is None or (after.dtype == part.dtype and after.tobytes() == part.tobytes())
     assert taken.digest(KEY) == given.digest(KEY)
 
 
@@ -84,6 +90,9 @@ def test_digest_is_keyed() -> None:
         {"label": np.array([0.0, 1.0, 0.0])},
         {"label": None},
         {"test": np.array([False, True, True])},
+        {"truth": LABEL},
+        {"label": None, "truth": LABEL},
+        {"owns": np.array([True, False, True])},
     ],
 )
 def test_digest_covers_everything(change: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ TABLE = PreparedTable(ids=np.array(["a"]), features=np.zeros((1, 1)), names=("x"
 
 def site(secret: bytes, folder: Path) -> Site:
     nothing: Any = None
-    return Site("alice", folder, secret, TABLE, nothing, nothing)
+    return Site("alice", folder, secret, nothing, nothing, TABLE)
 
 
 def refusal(path: Path) -> DataError:
@@ -144,6 +144,14 @@ def test_seeds_do_not_show_the_secret(tmp_path: Path) -> None:
     assert shown not in (derive(b"a" * 32, purpose) for purpose in ("audit", "bundle", "table"))
 
 
+def test_party_without_a_table_has_none_to_ask_for(tmp_path: Path, changed: Any) -> None:
+    spec = parse(changed({"parties.alice.key_file": str(tmp_path / "keys" / "secret.key")}))
+    opened = open_site(spec, "alice", tmp_path / "run", None, lambda **event: None)
+    assert opened.prepared is None
+    with pytest.raises(AssertionError, match="alice brought no table"):
+        _ = opened.table
+
+
 def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, changed: Any) -> None:
     spec = parse(changed({"parties.alice.key_file": str(tmp_path / "keys" / "secret.key")}))
     opened = open_site(spec, "alice", tmp_path / "run", TABLE, lambda **event: None)
@@ -151,4 +159,5 @@ def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, chang
     assert opened.folder.stat().st_mode & 0o777 == 0o700
     opened.audit.record("sent", {}, b"payload")
     assert (opened.folder / "audit.jsonl").exists()
+    assert opened.table is opened.prepared is TABLE
     assert opened.derive("bundle") == derive(opened.secret, "bundle")

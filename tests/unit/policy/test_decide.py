@@ -32,7 +32,8 @@ def refusal(values: dict[str, Any]) -> PolicyError:
 def test_default_settings_may_run(changed: Changed) -> None:
     found = decisions(changed({}))
     require(found)
-    assert all(decision.allowed for decision in found)
+    denied_flows = {(d.flow.kind, d.flow.receiver) for d in found if not d.allowed}
+    assert denied_flows == {("curves", "alice"), ("curves", "bob")}, "the label holder alone sees the curve"
 
 
 def test_empty_policy_denies_every_result(changed: Changed) -> None:
@@ -46,8 +47,14 @@ def test_empty_policy_denies_every_result(changed: Changed) -> None:
 def test_nobody_named_denies_prediction(changed: Changed) -> None:
     error = refusal(changed(NOBODY))
     assert error.where == "policy.predictions.recipients"
-    assert "add carol to policy.predictions.recipients" in error.fix
-    assert "computes the scores" in error.fix
+    assert error.fix == "name a party in policy.predictions.recipients"
+
+
+def test_nobody_named_denies_the_label_holder_its_scores(changed: Changed) -> None:
+    error = refusal(changed({**NOBODY, "predict.mode": "open_to_label_holder"}))
+    assert error.where == "policy.predictions.recipients"
+    assert "must name carol in policy.predictions.recipients" in error.fix
+    assert "predict.mode=sealed" in error.fix
 
 
 def test_nobody_named_still_lets_train(changed: Changed) -> None:
@@ -65,9 +72,12 @@ def test_way_out_of_a_denied_evaluation_works(changed: Changed) -> None:
 
 
 def test_recipient_other_than_the_label_holder_is_not_enough(changed: Changed) -> None:
-    """In SGB the label holder sees the scores, so a policy that leaves it out cannot be kept."""
-    error = refusal(changed({"policy.predictions.recipients": ["alice"]}))
+    """In SGB's own way the label holder sees the scores, so a policy that leaves it out cannot be kept."""
+    alice = {"policy.predictions.recipients": ["alice"]}
+    error = refusal(changed({**alice, "predict.mode": "open_to_label_holder"}))
     assert "from carol to carol" in error.what
+    assert "predict.mode=sealed" in error.fix
+    require(decisions(changed({**alice, "predict.mode": "sealed", "label.predict": "none"})))
 
 
 @pytest.mark.parametrize("observer", ["sgb.enable_monitor", "sgb.enable_early_stop"])
@@ -78,8 +88,11 @@ def test_metric_that_secretflow_shows_to_all_needs_all_as_recipients(changed: Ch
 
 def test_terminal_shows_what_its_viewer_may_see(changed: Changed) -> None:
     def shown(viewer: str | None, recipients: list[str]) -> set[bool]:
-        values = changed({"cluster.viewer": viewer, "policy.metrics.recipients": recipients})
-        return {d.allowed for d in decisions(values) if d.flow.receiver == TERMINAL}
+        kinds = ("metrics", "curves", "row_counts")
+        named = {f"policy.{kind}.recipients": recipients for kind in kinds}
+        found = [d for d in decisions(changed({"cluster.viewer": viewer, **named})) if d.flow.receiver == TERMINAL]
+        assert {d.flow.kind for d in found} == set(kinds)
+        return {d.allowed for d in found}
 
     assert shown(None, ["carol"]) == {True}
     assert shown("alice", ["carol"]) == {False}
@@ -95,7 +108,9 @@ def test_each_decision_names_its_line(changed: Changed) -> None:
     lines = {d.flow.kind: d.line for d in decisions(changed({}))}
     assert lines["predictions"] == "policy.predictions.recipients"
     assert lines["metrics"] == "policy.metrics.recipients"
-    assert "protocol" in lines["training"]
+    assert "protocol" in lines["protocol"]
+    for kind in ("ids", "model_parts", "curves", "row_counts"):
+        assert lines[kind] == f"policy.{kind}.recipients"
 
 
 def test_require_stops_at_the_first_denied_flow_that_is_needed() -> None:
@@ -110,11 +125,22 @@ def test_require_stops_at_the_first_denied_flow_that_is_needed() -> None:
 
 
 def test_denial_says_who_what_and_why() -> None:
-    error = denied(Flow("predict", "predictions", "score", "carol", "bob"), "policy.predictions.recipients")
+    error = denied(
+        Decision(Flow("predict", "predictions", "score", "carol", "bob"), False, "policy.predictions.recipients")
+    )
     assert error.what == "predictions (score) from carol to bob is denied"
     assert error.where == "policy.predictions.recipients"
     assert "predict" in error.why
-    assert error.fix == "add bob to policy.predictions.recipients"
+    assert "the run's policy" in error.why
+    assert error.fix == "the run's policy must name bob in policy.predictions.recipients"
+
+
+def test_denial_by_grants_says_whose_they_are() -> None:
+    flow = Flow("predict", "predictions", "score", "carol", "bob")
+    error = denied(Decision(flow, False, "keys/alice/grants.yaml: predictions.recipients", "alice's own grants"))
+    assert error.where == "keys/alice/grants.yaml: predictions.recipients"
+    assert "alice's own grants" in error.why
+    assert error.fix.startswith("alice's own grants must name bob")
 
 
 def test_party_with_the_terminals_name_gets_only_what_it_is_named_for(changed: Changed) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from runner.policy.flows import TERMINAL, Flow, flows
-from runner.spec.model import STAGES
+from runner.policy.flows import SPU, TERMINAL, Flow, flows
+from runner.spec.model import STAGES, Stage
 from runner.spec.parse import parse
 
 Changed = Callable[..., dict[str, Any]]
@@ -22,30 +22,40 @@ def ends(found: Sequence[Flow], stage: str, kind: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("plan", STAGES)
 def test_stages_of_the_plan_alone_have_flows(changed: Changed, plan: str) -> None:
-    found = flows(parse(changed({"task.name": "check", "task.plan": plan})))
-    assert {flow.stage for flow in found} == set(STAGES[plan])  # type: ignore[index]
+    spec = parse(changed({"task.name": "check", "task.plan": plan, "explain.importance": True}))
+    expected: list[Stage] = [stage for stage in STAGES[plan] if stage != "label"]  # type: ignore[index]
+    found = flows(spec)
+    assert {flow.stage for flow in found} == set(expected), "a label of one party alone does not move"
     order = list(dict.fromkeys(flow.stage for flow in found))
-    assert order == list(STAGES[plan]), "in the order in which they run"  # type: ignore[index]
+    assert order == expected, "in the order in which they run"
+
+
+@pytest.mark.parametrize("plan", STAGES)
+def test_explanation_that_is_not_asked_for_has_no_flows(changed: Changed, plan: str) -> None:
+    spec = parse(changed({"task.name": "check", "task.plan": plan}))
+    assert "explain" not in {flow.stage for flow in flows(spec)}
 
 
 def test_training_is_between_the_holder_and_each_other_party(changed: Changed) -> None:
     found = flows(parse(changed({})))
     others = ("alice", "bob")
-    assert ends(found, "train", "training") == {("carol", p) for p in others} | {(p, "carol") for p in others}
-    assert ends(found, "train", "metrics") == {("carol", TERMINAL)}
+    assert ends(found, "train", "protocol") == {("carol", p) for p in others} | {(p, "carol") for p in others}
+    assert ends(found, "train", "metrics") == set()
+    assert ends(found, "train", "curves") == {("carol", p) for p in (*others, TERMINAL)}
 
 
 def test_everybody_tells_everybody_what_align_save_and_load_exchange(changed: Changed) -> None:
     found = flows(parse(changed({})))
-    assert ends(found, "align", "alignment") == EVERY_PAIR
-    assert ends(found, "save", "model") == EVERY_PAIR
-    assert ends(found, "load", "model") == EVERY_PAIR
+    assert ends(found, "align", "ids") == EVERY_PAIR
+    assert ends(found, "save", "model_parts") == EVERY_PAIR
+    assert ends(found, "load", "model_parts") == EVERY_PAIR
 
 
 @pytest.mark.parametrize("observer", ["sgb.enable_monitor", "sgb.enable_early_stop"])
 def test_metric_of_secretflow_goes_to_every_party_and_is_needed(changed: Changed, observer: str) -> None:
     found = flows(parse(changed({observer: True})))
-    assert ends(found, "train", "metrics") == {("carol", "alice"), ("carol", "bob"), ("carol", TERMINAL)}
+    assert ends(found, "train", "metrics") == {("carol", "alice"), ("carol", "bob")}
+    assert ends(found, "train", "curves") == {("carol", "alice"), ("carol", "bob"), ("carol", TERMINAL)}
     assert all(flow.needed for flow in found if flow.kind == "metrics" and flow.receiver in ("alice", "bob"))
 
 
@@ -61,15 +71,28 @@ def test_without_labels_at_prediction_nothing_is_evaluated(changed: Changed) -> 
     assert "evaluate" not in {flow.stage for flow in found}
 
 
-def test_only_the_terminal_can_be_done_without(changed: Changed) -> None:
+def test_only_the_terminal_and_the_curves_can_be_done_without(changed: Changed) -> None:
     found = flows(parse(changed({"sgb.enable_monitor": True})))
-    assert {flow.receiver for flow in found if not flow.needed} == {TERMINAL}
+    assert {flow.receiver for flow in found if not flow.needed and flow.kind != "curves"} == {TERMINAL}
+    assert all(not flow.needed for flow in found if flow.receiver == TERMINAL or flow.kind == "curves")
+
+
+def test_each_party_tells_the_terminal_the_size_of_its_table(changed: Changed) -> None:
+    found = flows(parse(changed({})))
+    assert ends(found, "align", "row_counts") == {(party, TERMINAL) for party in ("alice", "bob", "carol")}
 
 
 def test_another_label_holder_turns_the_flows_round(changed: Changed) -> None:
-    found = flows(parse(changed({"label.holder": "alice"})))
+    found = flows(parse(changed({"label.holder": "alice", "predict.mode": "open_to_label_holder"})))
     assert ends(found, "predict", "predictions") == {("alice", "alice"), ("alice", "carol")}
     assert {flow.sender for flow in found if flow.kind in ("predictions", "metrics")} == {"alice"}
+
+
+def test_sealed_prediction_flows_from_shares_to_the_recipients_alone(changed: Changed) -> None:
+    values = changed({"policy.predictions.recipients": ["alice"], "label.predict": "none"})
+    found = flows(parse(values))
+    assert ends(found, "predict", "shares") == {(party, SPU) for party in ("alice", "bob", "carol")}
+    assert {(flow.sender, flow.receiver) for flow in found if flow.kind == "predictions"} == {(SPU, "alice")}
 
 
 def test_no_flow_is_listed_twice(changed: Changed) -> None:

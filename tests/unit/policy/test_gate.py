@@ -57,19 +57,21 @@ class House:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def decision(sender: str, receiver: str, *, allowed: bool = True, kind: Any = "predictions") -> Decision:
-    return Decision(Flow("predict", kind, "score", sender, receiver), allowed, LINE)
+def decision(
+    sender: str, receiver: str, *, allowed: bool = True, kind: Any = "predictions", form: str = "score"
+) -> Decision:
+    return Decision(Flow("predict", kind, form, sender, receiver), allowed, LINE)
 
 
 def test_allowed_value_arrives_at_its_receiver_and_both_log_it(tmp_path: Path, devices: dict[str, Any]) -> None:
     house = House(tmp_path, devices, [decision("carol", "bob")])
-    received = house.gate.deliver(house.at("carol", SCORES), "bob", stage="predict", kind="predictions")
+    received = house.gate.deliver(house.at("carol", SCORES), "bob", stage="predict", kind="predictions", form="score")
     assert received.device == devices["bob"]
     assert np.array_equal(received.data, SCORES)
     (sent,), (arrived,) = house.log("carol"), house.log("bob")
     assert (sent["direction"], arrived["direction"]) == ("sent", "received")
     for entry in (sent, arrived):
-        assert (entry["from"], entry["to"], entry["kind"]) == ("carol", "bob", "predictions")
+        assert (entry["from"], entry["to"], entry["kind"], entry["form"]) == ("carol", "bob", "predictions", "score")
         assert (entry["shape"], entry["allowed_by"]) == ([2], LINE)
     assert sent["payload"] != arrived["payload"], "each under its own key"
     assert house.log("alice") == []
@@ -77,7 +79,7 @@ def test_allowed_value_arrives_at_its_receiver_and_both_log_it(tmp_path: Path, d
 
 def test_value_that_stays_is_logged_as_kept(tmp_path: Path, devices: dict[str, Any]) -> None:
     house = House(tmp_path, devices, [decision("carol", "carol")])
-    kept = house.gate.deliver(house.at("carol", SCORES), "carol", stage="predict", kind="predictions")
+    kept = house.gate.deliver(house.at("carol", SCORES), "carol", stage="predict", kind="predictions", form="score")
     assert kept.device == devices["carol"]
     assert [entry["direction"] for entry in house.log("carol")] == ["kept"]
 
@@ -90,6 +92,7 @@ def test_value_that_stays_is_logged_as_kept(tmp_path: Path, devices: dict[str, A
         [decision("carol", "alice")],
         [decision("bob", "carol")],
         [decision("carol", "bob", kind="metrics")],
+        [decision("carol", "bob", form="class")],
     ],
 )
 def test_whatever_is_not_allowed_is_denied_and_leaves_no_trace(
@@ -97,24 +100,24 @@ def test_whatever_is_not_allowed_is_denied_and_leaves_no_trace(
 ) -> None:
     house = House(tmp_path, devices, decisions)
     with pytest.raises(PolicyError, match="from carol to bob is denied"):
-        house.gate.deliver(house.at("carol", SCORES), "bob", stage="predict", kind="predictions")
+        house.gate.deliver(house.at("carol", SCORES), "bob", stage="predict", kind="predictions", form="score")
     assert [house.log(party) for party in PARTIES] == [[], [], []]
 
 
 def test_allowance_holds_for_its_stage_alone(tmp_path: Path, devices: dict[str, Any]) -> None:
     house = House(tmp_path, devices, [decision("carol", "bob")])
     with pytest.raises(PolicyError):
-        house.gate.deliver(house.at("carol", SCORES), "bob", stage="train", kind="predictions")
+        house.gate.deliver(house.at("carol", SCORES), "bob", stage="train", kind="predictions", form="score")
 
 
 def everybody() -> list[Decision]:
-    return [decision(one, other, kind="model") for one in PARTIES for other in PARTIES if one != other]
+    return [decision(one, other, kind="model_parts") for one in PARTIES for other in PARTIES if one != other]
 
 
 def test_exchange_shows_each_value_to_all(tmp_path: Path, devices: dict[str, Any]) -> None:
     house = House(tmp_path, devices, everybody())
     values = {party: house.at(party, f"digest of {party}") for party in PARTIES}
-    plain = house.gate.exchange(values, stage="predict", kind="model")
+    plain = house.gate.exchange(values, stage="predict", kind="model_parts", form="score")
     assert plain == {party: f"digest of {party}" for party in PARTIES}
     for party in PARTIES:
         directions = sorted(entry["direction"] for entry in house.log(party))
@@ -125,13 +128,13 @@ def test_exchange_is_denied_if_one_flow_of_it_is(tmp_path: Path, devices: dict[s
     house = House(tmp_path, devices, everybody()[:-1])
     values = {party: house.at(party, "digest") for party in PARTIES}
     with pytest.raises(PolicyError):
-        house.gate.exchange(values, stage="predict", kind="model")
+        house.gate.exchange(values, stage="predict", kind="model_parts", form="score")
     assert [house.log(party) for party in PARTIES] == [[], [], []]
 
 
 def test_terminal_is_told_what_it_may_show(tmp_path: Path, devices: dict[str, Any]) -> None:
     house = House(tmp_path, devices, [decision("carol", TERMINAL, kind="metrics")])
-    house.gate.finish(house.gate.show(house.at("carol", {"auc": 0.5}), stage="predict", kind="metrics"))
+    house.gate.finish(house.gate.show(house.at("carol", {"auc": 0.5}), stage="predict", kind="metrics", form="score"))
     assert house.told == [{"event": "shown", "stage": "predict", "kind": "metrics", "value": {"auc": 0.5}}]
     assert [entry["to"] for entry in house.log("carol")] == [TERMINAL]
 
@@ -139,7 +142,7 @@ def test_terminal_is_told_what_it_may_show(tmp_path: Path, devices: dict[str, An
 @pytest.mark.parametrize("decisions", [[], [decision("carol", TERMINAL, allowed=False, kind="metrics")]])
 def test_terminal_is_told_nothing_else(tmp_path: Path, devices: dict[str, Any], decisions: list[Decision]) -> None:
     house = House(tmp_path, devices, decisions)
-    assert house.gate.show(house.at("carol", {"auc": 0.5}), stage="predict", kind="metrics") is None
+    assert house.gate.show(house.at("carol", {"auc": 0.5}), stage="predict", kind="metrics", form="score") is None
     assert house.told == []
     assert house.log("carol") == []
 

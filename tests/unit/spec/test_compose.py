@@ -33,7 +33,12 @@ def told(override: str) -> SpecError:
         ("sgb.max_dept=3", "sgb.max_dept", "did you mean 'max_depth'?"),
         ("polcy=strict", "polcy", "did you mean 'policy'?"),
         ("data.tables.alice.pth=x", "data.tables.alice.pth", "did you mean 'path'?"),
-        ("policy.foo.recipients=[]", "policy.foo.recipients", "allowed: metrics, name, predictions"),
+        (
+            "policy.foo.recipients=[]",
+            "policy.foo.recipients",
+            "allowed: complete_model, curves, ids, importance, labels, metrics, min_batch, min_rows, model_parts, "
+            "name, predictions, row_counts",
+        ),
         ("+foo=1", "foo", "policy"),
         ("+sgb.bar=2", "sgb.bar", "max_depth"),
         ("hydra.nonsense=1", "hydra.nonsense", "allowed"),

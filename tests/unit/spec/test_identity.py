@@ -11,13 +11,15 @@ import pytest
 from support import make_spec
 
 from runner.spec.identity import spec_digest, spec_values
-from runner.spec.model import Spec
+from runner.spec.model import STAGES, Plan, Spec, Task
 from runner.spec.parse import allowed, parse
 
 DEFAULT = make_spec()
 DIGEST = spec_digest(DEFAULT)
-# Settings with one choice only.
-FIXED = {"label.mode", "policy.predictions.form", "sgb.audit_paths"}
+# Settings with one choice only, as long as nothing else changes with them.
+FIXED = {"label.mode", "sgb.audit_paths"}
+# What counts is the plan that they come to.
+TASK = {"task.name", "task.plan"}
 
 
 def leaves(values: Any, path: str = "") -> Iterator[str]:
@@ -39,6 +41,7 @@ def others(path: str, value: Any) -> Iterator[Any]:
         yield [*value, "alice"]
     elif value == {}:
         yield {"alice": 7000}
+        yield {"alice": "class"}
     elif allowed(path).startswith("one of "):
         yield from re.split(r"[ ,]+", allowed(path))[2:]
     else:
@@ -81,11 +84,22 @@ def test_where_and_how_it_runs_does_not_count(path: str) -> None:
     assert {spec_digest(spec) for spec in specs} == {DIGEST}
 
 
-@pytest.mark.parametrize("path", sorted(set(ALL) - set(FREE) - FIXED))
+@pytest.mark.parametrize("path", sorted(set(ALL) - set(FREE) - FIXED - TASK))
 def test_every_other_setting_counts(path: str) -> None:
     specs = other_specs(path)
     assert specs, "no other value was found to try"
     assert DIGEST not in {spec_digest(spec) for spec in specs}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_plan_counts_and_whether_it_is_only_checked_does_not(name: Plan) -> None:
+    def digest(task: Task) -> str:
+        return spec_digest(msgspec.structs.replace(DEFAULT, task=task))
+
+    assert digest(Task(name="check", plan=name)) == digest(Task(name=name))
+    others = [other for other in STAGES if other != name]
+    assert {digest(Task(name=name, plan=other)) for other in others} == {digest(Task(name=name))}
+    assert digest(Task(name=name)) not in {digest(Task(name=other)) for other in others}
 
 
 @pytest.mark.parametrize("path", sorted(FIXED))

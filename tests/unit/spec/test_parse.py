@@ -249,6 +249,6 @@ def test_allowed_says_what_may_stand_at_a_path() -> None:
 
 def test_setting_names_lists_a_section() -> None:
     assert setting_names("crypto") == ["scheme", "key_bits"]
-    assert setting_names("data.tables.anyone") == ["path", "contract"]
+    assert setting_names("data.tables.anyone") == ["path", "contract", "ignore", "owns"]
     assert setting_names("sgb.max_depth") == []
     assert setting_names("nothing.at.all") == []

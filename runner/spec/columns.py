@@ -1,0 +1,51 @@
+"""What each column of a party's table is for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runner.spec.label import NONE, SAME
+from runner.spec.model import Spec
+
+
+class Columns(NamedTuple):
+    """The columns of a party's table that are no features.
+
+    Attributes:
+        id: the row id.
+        label: the party's (part of the) training label, where it has one.
+        truth: the labels that the party compares predictions with, where ``label.predict`` names it.
+        owns: the mark of its own rows, where it has one.
+        ignored: other columns that are no features.
+        read: those of ``label`` and ``truth`` that this task reads; the others may be missing.
+    """
+
+    id: str
+    label: str | None
+    truth: str | None
+    owns: str | None
+    ignored: frozenset[str]
+    read: frozenset[str]
+
+    def not_features(self) -> set[str]:
+        """All of them that are there."""
+        return {column for column in (self.id, self.label, self.truth, self.owns) if column is not None} | self.ignored
+
+
+def columns_of(spec: Spec, party: str) -> Columns:
+    """The columns of ``party``'s table that are no features, by what the spec says of labels."""
+    label = spec.label.columns().get(party)
+    truth = None
+    if spec.label.predict == party:
+        truth = spec.label.predict_column or label
+    reads_label = spec.task.to_run() != "predict" or spec.label.predict == SAME
+    read = {column for column, needed in ((label, reads_label), (truth, spec.label.predict != NONE)) if needed}
+    table = spec.data.tables[party]
+    return Columns(
+        id=spec.data.id,
+        label=label,
+        truth=truth,
+        owns=table.owns,
+        ignored=frozenset(table.ignore),
+        read=frozenset(column for column in read if column is not None),
+    )

@@ -1,0 +1,183 @@
+"""Stage `label`: bring the parts of the training label together, as far as the label mode and the policy let them."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from secretflow.device import PYUObject, SPUObject
+
+from runner.engine.site import Site
+from runner.errors import DataError
+from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel, SingleLabel
+from runner.spec.model import Stage
+from runner.stages.context import Context
+
+BINARY_RULES = ("any", "all", "majority")
+LARGEST_INPUT = 2**24
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label of all rows.
+
+    Attributes:
+        value: shape (rows,), float64, NaN where a row has none: at the label holder, or in the SPU (secret mode: of the
+            training rows only, shape (rows, 1)).
+        present: party → which rows have a label, where rows without one are dropped; else None.
+    """
+
+    value: PYUObject | SPUObject
+    present: Mapping[str, PYUObject] | None = None
+
+
+def join_labels(context: Context, stage: Stage = "label") -> Labels:
+    """Make the label from its parts.
+
+    Raises:
+        DataError: at the label holder, where rows have no label or two different ones and no rule says what to do, or
+            where the result is constant. Counts are told, values never.
+    """
+    label = context.spec.label
+    match label:
+        case SingleLabel():
+            return Labels(context.at(label.holder, lambda site: site.table.label))
+        case RowShardedLabel():
+            return _join_shards(context, label, stage)
+        case JointLabel():
+            combined = _combine(context, label, stage)
+            value = context.gate.deliver(
+                combined, label.holder, stage=stage, kind="labels", form=f"combined label ({label.rule})"
+            )
+            return Labels(context.at(label.holder, _checked, value))
+        case SecretLabel():
+            return Labels(_combine(context, label, stage))
+
+
+def _join_shards(context: Context, label: RowShardedLabel, stage: Stage) -> Labels:
+    shards = []
+    for owner in sorted(label.owners, key=lambda owner: (owner != label.holder, owner)):
+        shard = context.at(owner, lambda site: site.table.label)
+        if owner != label.holder:
+            shard = context.gate.deliver(shard, label.holder, stage=stage, kind="labels", form="labels of its own rows")
+        shards.append(shard)
+
+    def join(site: Site, *shards: Any) -> Any:
+        return _joined(np.vstack(shards), label, holder_owns=label.holder in label.owners)
+
+    value = context.at(label.holder, lambda site, value: _checked(site, value), context.at(label.holder, join, *shards))
+    if label.on_missing == "error":
+        return Labels(value)
+    known = context.at(label.holder, lambda site, value: ~np.isnan(value), value)
+    present = {label.holder: known}
+    for party in context.spec.party_order()[1:]:
+        present[party] = context.gate.deliver(
+            known, party, stage=stage, kind="label_presence", form="which rows have a label"
+        )
+    return Labels(value, present)
+
+
+def _joined(shards: Any, label: RowShardedLabel, *, holder_owns: bool) -> Any:
+    """One label per row from one shard a line (the holder's first); NaN is no label."""
+    known = ~np.isnan(shards)
+    low = np.min(np.where(known, shards, np.inf), axis=0)
+    high = np.max(np.where(known, shards, -np.inf), axis=0)
+    covered = known.any(axis=0)
+    conflicts = int(np.sum(covered & (low != high)))
+    missing = int(np.sum(~covered))
+    if conflicts and label.on_conflict == "error":
+        raise DataError(
+            f"{conflicts} rows have labels that differ",
+            where="label.owners",
+            why="two owners each have a label for them, and not the same",
+            fix="let each row have one owner, or set label.on_conflict to any (the larger counts) or holder",
+        )
+    if missing and label.on_missing == "error":
+        raise DataError(
+            f"{missing} rows have no label",
+            where="label.owners",
+            why="no owner has a label for them",
+            fix="bring the labels, or set label.on_missing=drop",
+        )
+    value = np.where(covered, high, np.nan)
+    if label.on_conflict == "holder" and holder_owns:
+        value = np.where(known[0], shards[0], value)
+    return value
+
+
+def _checked(site: Site, value: Any) -> Any:
+    """The joined label, if a model can be trained on it."""
+    value = np.asarray(value, dtype=np.float64).reshape(-1)
+    training = value[~site.table.test]
+    if training.size and len(np.unique(training[~np.isnan(training)])) < 2:
+        raise DataError(
+            "the joined label is constant in the training rows",
+            where="label",
+            why="a model cannot learn to tell apart what is all the same",
+            fix="look at label.rule and label.threshold, or bring more rows",
+        )
+    return value
+
+
+def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) -> SPUObject:
+    """The rule over the owners' columns, computed on secret shares."""
+    secret = isinstance(label, SecretLabel)
+    binary = label.rule in BINARY_RULES
+
+    def column(site: Site) -> Any:
+        if site.table.label is None:
+            raise DataError(
+                f"{site.party} has no label column",
+                where="label.inputs",
+                why="its table was read without one",
+                fix="report this: the contract should have been checked",
+            )
+        values = site.table.label[~site.table.test] if secret else site.table.label
+        if not binary and np.abs(values).max(initial=0) > LARGEST_INPUT:
+            raise DataError(
+                f"{site.party}'s label column holds values that are too large",
+                where="label.inputs",
+                why=f"SPU computes with fixed-point numbers below {LARGEST_INPUT}",
+                fix="use a smaller unit, thousands for instance",
+            )
+        return values.astype(np.int32 if binary else np.float32)
+
+    shares = [
+        context.gate.share(context.at(owner, column), context.spu, stage=stage, kind="shares", form="its label column")
+        for owner in label.inputs
+    ]
+    rule, threshold = label.rule, label.threshold or 0.0
+
+    def combine(columns: list[Any]) -> Any:
+        return apply_rule(rule, columns, threshold)
+
+    return context.spu(combine)(shares)
+
+
+def apply_rule(rule: str, columns: list[Any], threshold: float) -> Any:
+    """The label of each row from the owners' columns; runs on shares, and on plain arrays in the tests.
+
+    ``any``/``all``: one / every 0/1 column is 1. ``majority``: more than half are. ``sum``, ``mean``: of the columns.
+    ``threshold``: 1 where the sum is at least ``threshold``. 0/1 columns come as integers, so that these are exact.
+    """
+    total = functools.reduce(operator.add, columns)
+    match rule:
+        case "any":
+            return 1 - functools.reduce(operator.mul, [1 - column for column in columns])
+        case "all":
+            return functools.reduce(operator.mul, columns)
+        case "majority":
+            return (2 * total > len(columns)).astype(jnp.int32)
+        case "sum":
+            return total
+        case "mean":
+            return total / len(columns)
+        case "threshold":
+            return (total >= threshold).astype(jnp.int32)
+        case _:
+            raise AssertionError(f"no rule {rule!r}")

@@ -1,0 +1,32 @@
+"""Every ready-made experiment runs to its end with real processes, on fewer and shallower trees than it asks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support import PROJECT, type_command
+
+pytestmark = pytest.mark.processes
+
+EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))
+SMALL = ("crypto=ou_2048", "sgb.num_boost_round=1", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One place for all, so that tables and keys are made once."""
+    return tmp_path_factory.mktemp("experiments")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_experiment_runs(experiment: str, home: Path) -> None:
+    before = set(home.glob("outputs/2*/*"))
+    done = type_command(f"experiment={experiment}", *SMALL, cwd=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = set(home.glob("outputs/2*/*")) - before
+    spec = json.loads((folder / "spec.json").read_text())
+    recipients = set(spec["policy"]["predictions"]["recipients"])
+    assert {path.parent.name for path in folder.glob("parties/*/predictions.parquet")} == recipients
+    assert json.loads((folder / "status.json").read_text())["state"] == "done"

@@ -1,0 +1,105 @@
+"""Every kind of flow: a plan that needs it, and a policy that lacks it, stop before anything starts."""
+
+from __future__ import annotations
+
+import pytest
+from support import make_spec
+
+from runner.errors import PolicyError, SpecError
+from runner.policy.decide import decide, require
+from runner.policy.flows import TERMINAL
+
+JOINT = ("data=clinics", "label=joint")
+SHARDED = ("data=clinics", "label=row_sharded")
+NEEDS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "predictions": ((), "policy.predictions.recipients=[]", "predictions.recipients"),
+    "predictions_to_another": (
+        ("predict.mode=open_to_label_holder", "policy.predictions.recipients=[alice]"),
+        "policy.name=x",
+        "predictions.recipients",
+    ),
+    "metrics": ((), "policy.metrics.recipients=[]", "metrics.recipients"),
+    "monitor": (("sgb.enable_monitor=true",), "policy.metrics.recipients=[carol]", "metrics.recipients"),
+    "ids": ((), "policy.ids.recipients=[carol]", "ids.recipients"),
+    "model_parts": ((), "policy.model_parts.recipients=[]", "model_parts.recipients"),
+    "shards": (SHARDED, "policy.labels.recipients=[]", "labels.recipients"),
+    "combined_label": (JOINT, "policy.labels.recipients=[]", "labels.recipients"),
+    "presence": ((*SHARDED, "label.on_missing=drop"), "policy.labels.presence=[alice]", "labels.presence"),
+    "importance": (("explain.importance=true",), "policy.importance.recipients=[]", "importance.recipients"),
+}
+
+
+@pytest.mark.parametrize("case", NEEDS)
+def test_a_needed_flow_that_no_line_allows_is_denied(case: str) -> None:
+    needs, lack, line = NEEDS[case]
+    with pytest.raises(PolicyError) as denied:
+        require(decide(make_spec(*needs, lack)))
+    assert denied.value.code == 3
+    assert line in denied.value.where
+    assert line in denied.value.fix
+
+
+@pytest.mark.parametrize("case", sorted(set(NEEDS) - {"predictions_to_another", "presence", "monitor"}))
+def test_the_same_plan_may_start_where_the_policy_allows_it(case: str) -> None:
+    needs, _, _ = NEEDS[case]
+    require(decide(make_spec(*needs)))
+
+
+def test_a_complete_model_needs_a_line_of_its_own() -> None:
+    spec = make_spec(
+        "task=predict",
+        "model=x",
+        "predict.mode=complete",
+        "predict.at=carol",
+        "label.predict=none",
+        "~data.tables.alice",
+        "~data.tables.bob",
+    )
+    with pytest.raises(PolicyError, match="complete_model"):
+        require(decide(spec))
+
+
+@pytest.mark.parametrize("policy", ["label_owner", "strict"])
+def test_only_lab_lets_a_complete_model_go(policy: str) -> None:
+    assert make_spec(f"policy={policy}").policy.complete_model.recipients == ()
+    assert make_spec("policy=lab").policy.complete_model.recipients == ("all",)
+
+
+def test_what_the_terminal_may_not_show_does_not_stop_a_run() -> None:
+    decisions = decide(make_spec("cluster.viewer=alice"))
+    require(decisions)
+    assert [d for d in decisions if d.flow.receiver == TERMINAL and d.flow.kind == "metrics" and not d.allowed]
+
+
+def test_sealed_is_chosen_where_the_label_holder_may_see_no_score() -> None:
+    assert make_spec().predict_mode() == "open_to_label_holder"
+    assert make_spec("policy.predictions.recipients=[alice]", "label.predict=none").predict_mode() == "sealed"
+    assert make_spec("policy.predictions.form=class", "label.predict=none").predict_mode() == "sealed"
+
+
+def test_in_a_sealed_plan_no_score_flows_to_the_label_holder() -> None:
+    flows = [d.flow for d in decide(make_spec("policy.predictions.recipients=[alice]", "label.predict=none"))]
+    assert {flow.receiver for flow in flows if flow.kind == "predictions"} == {"alice"}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("label=secret", "data=clinics", "label.predict=same"),
+        ("label=secret", "data=clinics", "sgb.gamma=1"),
+        ("label=joint", "data=clinics", "cluster=debug"),
+        ("label=joint", "data=clinics", "label.rule=threshold"),
+        ("label=joint", "data=clinics", "label.protocol=cheetah"),
+        ("predict.mode=complete",),
+        ("predict.at=carol",),
+        ("label.predict=alice",),
+        ("label.predict=dave",),
+        ("policy.predictions.recipients=[dave]",),
+        ("policy.predictions.form=top_k", "predict.mode=sealed"),
+        ("+policy.x=1",),
+        ("+label.owners=[alice,bob]",),
+    ],
+)
+def test_contradictions_are_spec_errors(overrides: tuple[str, ...]) -> None:
+    with pytest.raises(SpecError):
+        make_spec(*overrides)
