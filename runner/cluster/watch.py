@@ -69,6 +69,8 @@ class Watch:
                     self._failed(name, message)
                 case "exited":
                     self._exit_codes[message["child"]] = message["code"]
+                case "forked":  # it has something to say from now on
+                    self._heard[message["child"]] = time.monotonic()
                 case event:
                     if event == self._last_word:
                         self._unfinished.discard(name)

@@ -77,8 +77,9 @@ class _Worker:
         try:
             self._work(parse(self._job["spec"]))
         except BaseException as error:  # noqa: BLE001 - told to the driver, whatever it is
-            traceback.print_exc()
-            failure, secondary = self._explain(error)
+            cause = _cause_of(error)
+            traceback.print_exception(cause)  # into the party's own log
+            failure, secondary = self._explain(cause)
             self._channel.send(
                 event="failed",
                 party=self._parties[0],
@@ -189,13 +190,8 @@ class _Worker:
         while self._channel.send(event="alive"):
             threading.Event().wait(HEARTBEAT_SECONDS)
 
-    def _explain(self, error: BaseException) -> tuple[RunnerError, bool]:
+    def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
-        cause: BaseException = error
-        if isinstance(error, _SendFailed):
-            cause = first_failure() or error
-        while isinstance(cause, FedLocalError):
-            cause = cause.cause()
         if isinstance(cause, RunnerError):
             return cause, False
         secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)
@@ -209,6 +205,16 @@ class _Worker:
             ),
             secondary,
         )
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """What really happened, out of SecretFlow's wrappings."""
+    cause = error
+    if isinstance(error, _SendFailed):
+        cause = first_failure() or error
+    while isinstance(cause, FedLocalError):
+        cause = cause.cause()
+    return cause
 
 
 def _is_rpc_error(error: BaseException) -> bool:

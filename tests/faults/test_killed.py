@@ -97,6 +97,16 @@ def assert_no_model(launch: Launch) -> None:
     assert "bundle error" in done.stderr
 
 
+def suspend_before_its_job(launch: Launch, party: str) -> psutil.Process:
+    """Stop a worker that was forked and has not said a word: workers get their jobs when all tables are checked."""
+    checker = launch.party("check", "alice")
+    checker.suspend()
+    worker = launch.party("work", party)
+    worker.suspend()
+    checker.resume()
+    return worker
+
+
 @pytest.mark.parametrize("party", PARTIES)
 def test_worker_killed_in_training(training: Launch, party: str) -> None:
     workers = training.workers()
@@ -125,8 +135,7 @@ def test_checker_killed(place: Path) -> None:
 
 def test_worker_killed_while_the_cluster_opens(place: Path) -> None:
     with Launch(*LONG, place=place) as launch:
-        worker = launch.party("work", "bob")
-        worker.suspend()  # the others wait for it in this stage
+        worker = suspend_before_its_job(launch, "bob")  # the others wait for it in the next stage
         launch.wait_for_line("check tables  done")
         time.sleep(0.2)
         began = time.monotonic()
@@ -188,8 +197,7 @@ def test_worker_stopped(training: Launch) -> None:
 def test_stopped_worker_that_never_said_a_word(place: Path) -> None:
     """It sends no heartbeat that could be missed, and still the run does not wait for ever."""
     with Launch(*LONG, "cluster.silence_timeout=5", place=place) as launch:
-        worker = launch.party("work", "bob")
-        worker.suspend()
+        suspend_before_its_job(launch, "bob")
         launch.wait_for_line("check tables  done")
         began = time.monotonic()
         try:
