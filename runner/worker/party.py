@@ -77,20 +77,24 @@ class _Worker:
         try:
             self._work(parse(self._job["spec"]))
         except BaseException as error:  # noqa: BLE001 - told to the driver, whatever it is
-            cause = _cause_of(error)
-            traceback.print_exception(cause)  # into the party's own log
-            failure, secondary = self._explain(cause)
-            self._channel.send(
-                event="failed",
-                party=self._parties[0],
-                stage=self._stage,
-                error=failure.to_dict(),
-                secondary=secondary,
-            )
-            return failure.code
+            try:
+                return self._fail(error)
+            except _SendFailed:  # SecretFlow's signal for the same failure came just now
+                return self._fail(error)
         self._channel.send(event="done", sent=self._sent())
         self._await("leave")
         return 0
+
+    def _fail(self, error: BaseException) -> int:
+        """Tell the driver, and the party's own log; return the exit code."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        cause = _cause_of(error)
+        traceback.print_exception(cause)
+        failure, secondary = self._explain(cause)
+        self._channel.send(
+            event="failed", party=self._parties[0], stage=self._stage, error=failure.to_dict(), secondary=secondary
+        )
+        return failure.code
 
     def _work(self, spec: Spec) -> None:
         sites = {
