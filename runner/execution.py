@@ -38,8 +38,11 @@ def carry_out(
     except RunnerError as error:
         write_status(folder, "failed", error)
         raise
-    except BaseException:
+    except KeyboardInterrupt:
         write_status(folder, "interrupted")
+        raise
+    except Exception:  # an error of the runner's own: nobody interrupted it
+        write_status(folder, "failed")
         raise
     write_status(folder, "done")
     console.print(
