@@ -49,9 +49,15 @@ class Task(Section, frozen=True, kw_only=True):
 
 
 class Party(Section, frozen=True, kw_only=True):
-    """An organisation. Its key file holds 32 secret bytes, made at first use; its private seeds come from them."""
+    """An organisation. Its key file holds 32 secret bytes, made at first use; its keys and seeds come from them.
+
+    ``key_env`` names an environment variable that holds the key (64 hexadecimal digits) instead of the file;
+    ``passphrase_env`` one that holds the passphrase that locks the file.
+    """
 
     key_file: str
+    key_env: str | None = None
+    passphrase_env: str | None = None
 
 
 class Table(Section, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import sklearn.metrics
 from integration.launch import PARTIES, Finish, Finished, processes_in, table_path
 
 from runner.data.check import check_table
-from runner.engine.site import derive
+from runner.keys import Keyring
 from runner.policy.audit import first_broken_line
 from runner.policy.flows import TERMINAL
 from runner.spec.identity import spec_digest
@@ -183,8 +183,8 @@ def test_manifest_digests_tables_under_each_partys_key(main_run: Finished, tmp_p
         secret = bytes.fromhex((main_run.place / "outputs" / "keys" / party / "secret.key").read_text())
         table = check_table(spec, party, tmp_path)
         stated = main_run.json("manifest.json")["hashed"]["tables"][party]
-        assert stated == table.digest(derive(secret, "table"))
-        assert stated != table.digest(derive(bytes(32), "table"))
+        assert stated == table.digest(Keyring(party, secret).derive("table"))
+        assert stated != table.digest(Keyring(party, bytes(32)).derive("table"))
 
 
 def absolute(run: Finished) -> dict[str, Any]:

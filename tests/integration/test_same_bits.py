@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from integration.launch import DEEP, PARTIES, Finish, Finished, table_path
 
-from runner.engine.site import derive
+from runner.keys import Keyring
 
 pytestmark = pytest.mark.processes
 
@@ -86,7 +86,7 @@ def free_ports() -> dict[str, int]:
 def shuffle_seed(run: Finished, party: str, seed: int) -> list[int]:
     """The party's private shuffle seed, from its key file."""
     secret = bytes.fromhex(run.place.joinpath("outputs", "keys", party, "secret.key").read_text())
-    key = derive(secret, f"shuffle/{seed}")
+    key = Keyring(party, secret).derive(f"shuffle/{seed}")
     return np.frombuffer(key, dtype=">u4").tolist()
 
 

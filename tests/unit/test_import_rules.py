@@ -18,6 +18,7 @@ ORDER = (
     ("errors", "files"),
     ("spec",),
     ("policy",),
+    ("keys",),
     ("bundle",),
     ("cluster",),
     ("data",),
