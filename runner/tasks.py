@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.bundle.layout import bundle_folder, find_run, read_manifest
+from runner.bundle.layout import bundle_folder, find_run
+from runner.bundle.manifest import read_manifest
 from runner.errors import BundleError, SpecError
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
@@ -63,7 +65,8 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             )
     try:
         saved = json.loads((find_run(model) / SPEC).read_bytes())
-        label = dict(saved["label"])
+        now = {str(then): str(name) for name, then in (OmegaConf.select(config, "roles") or {}).items()}
+        label = _renamed(saved["label"], now)
         for name in ("predict", "predict_column"):
             if any(override.lstrip("+").startswith(f"label.{name}=") for override in overrides):
                 label[name] = config.label[name]
@@ -82,6 +85,18 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return merged
 
 
+def _renamed(label: dict[str, Any], now: Mapping[str, str]) -> dict[str, Any]:
+    """The label section with the names that the parties have now."""
+    renamed = dict(label)
+    for name in ("holder", "predict"):
+        renamed[name] = now.get(label[name], label[name])
+    if "owners" in label:
+        renamed["owners"] = [now.get(owner, owner) for owner in label["owners"]]
+    if "inputs" in label:
+        renamed["inputs"] = {now.get(owner, owner): column for owner, column in label["inputs"].items()}
+    return renamed
+
+
 _FIXED_BY_MODEL = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=")
 
 
@@ -89,4 +104,4 @@ def _look_at_model(spec: Spec) -> None:
     """Find a missing or unreadable bundle before any process starts."""
     source = find_run(str(spec.model))
     for party in spec.parties:
-        read_manifest(bundle_folder(source, party), party)
+        read_manifest(bundle_folder(source, spec.trained_as(party)), party)

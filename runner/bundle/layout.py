@@ -1,51 +1,21 @@
-"""Where a bundle lies, and how its manifest and parts read. No secretflow: the driver looks at bundles too."""
+"""Where a bundle lies in a run folder. A party's bundle is a folder of four files:
+
+manifest.json     what all parties know of the model; the same bytes at every party
+signatures.json   every party's signature under the manifest
+part.bin          the party's part, encrypted with a key made for it (AES-256-GCM)
+part.key          that key, encrypted with the party's own: changing the party's key changes this file alone
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from runner.errors import BundleError
-from runner.files import canonical_json, make_private_dir, write_bytes, write_json
 
-FORMAT = 1
 MANIFEST = "manifest.json"
-PART = "part.json"
-
-
-class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the manifest says of one party: how many features it has, and the digest of its part under its own key."""
-
-    features: int
-    part: str
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What all parties know of a model. It holds no feature name, split value, leaf weight or row count."""
-
-    format: int
-    bundle: str
-    engine: str
-    spec: str
-    objective: str
-    base_score: float
-    trees: int
-    label_holder: str
-    parties: dict[str, PartyEntry]
-    scheme: str
-    key_bits: int
-    versions: dict[str, str]
-
-    def identified(self) -> Manifest:
-        """The same manifest with its ``bundle`` id: the digest of all the rest."""
-        rest = msgspec.to_builtins(msgspec.structs.replace(self, bundle=""))
-        return msgspec.structs.replace(self, bundle=hashlib.sha256(canonical_json(rest)).hexdigest()[:32])
+SIGNATURES = "signatures.json"
+PART = "part.bin"
+PART_KEY = "part.key"
 
 
 def bundle_folder(run: Path, party: str) -> Path:
@@ -71,71 +41,12 @@ def find_run(model: str) -> Path:
     return run
 
 
-def write_part(folder: Path, part: Mapping[str, Any], key: bytes) -> str:
-    """Write a party's part and return its digest under that party's key."""
-    content = json.dumps(part, sort_keys=True, allow_nan=True).encode()
-    make_private_dir(folder)
-    write_bytes(folder / PART, content)
-    return _digest(content, key)
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest; with it the bundle is complete."""
-    write_json(folder / MANIFEST, msgspec.to_builtins(manifest))
-
-
-def read_manifest(folder: Path, party: str) -> Manifest:
-    """Read and check a bundle's manifest.
+def read_file(path: Path, party: str) -> bytes:
+    """A file of a party's bundle.
 
     Raises:
-        BundleError: where it is missing, damaged, or of a format that this version does not know.
+        BundleError: where it is missing, or behind a symbolic link.
     """
-    content = _read(folder / MANIFEST, party)
-    try:
-        values = json.loads(content)
-        known = values["format"]
-    except (ValueError, KeyError, TypeError):
-        raise _damaged(folder / MANIFEST, party, "it is not the JSON that the runner writes") from None
-    if known != FORMAT:
-        raise BundleError(
-            f"{party}'s bundle has format {known!r}",
-            where=str(folder),
-            why=f"this version of the runner reads format {FORMAT}",
-            fix="use the version of the runner that saved the model",
-        )
-    try:
-        manifest: Manifest = msgspec.convert(values, Manifest)
-    except msgspec.ValidationError as error:
-        raise _damaged(folder / MANIFEST, party, str(error)) from None
-    try:
-        identity = manifest.identified().bundle
-    except ValueError:  # NaN, infinity or half a character
-        identity = ""
-    if identity != manifest.bundle:
-        raise _damaged(folder / MANIFEST, party, "its content does not fit its id")
-    return manifest
-
-
-def read_part(folder: Path, party: str, manifest: Manifest, key: bytes) -> dict[str, Any]:
-    """Read a party's part after checking that it is the one that its manifest names.
-
-    Raises:
-        BundleError: where it is missing, altered, or the part of another party or model.
-    """
-    content = _read(folder / PART, party)
-    if party not in manifest.parties or not hmac.compare_digest(
-        _digest(content, key).encode(), manifest.parties[party].part.encode()
-    ):
-        raise _damaged(folder / PART, party, "its digest under the party's key is not the one in the manifest")
-    part: dict[str, Any] = json.loads(content)
-    return part
-
-
-def _digest(content: bytes, key: bytes) -> str:
-    return hmac.new(key, content, hashlib.sha256).hexdigest()
-
-
-def _read(path: Path, party: str) -> bytes:
     links = [step for step in (path, path.parent, path.parent.parent, path.parent.parent.parent) if step.is_symlink()]
     if links:
         raise BundleError(
@@ -155,7 +66,8 @@ def _read(path: Path, party: str) -> bytes:
         ) from None
 
 
-def _damaged(path: Path, party: str, why: str) -> BundleError:
+def damaged(path: Path, party: str, why: str) -> BundleError:
+    """The error for a file that is not what the runner wrote."""
     return BundleError(
         f"{party}'s bundle is damaged or not its own",
         where=str(path),

@@ -36,6 +36,9 @@ class Listener(Protocol):
     def shown(self, stage: str, value: dict[str, Any]) -> None:
         """A value that the policy lets the terminal show."""
 
+    def notice(self, text: str) -> None:
+        """Something that went on as it should, and that the user should know of."""
+
 
 @dataclass
 class Outcome:
@@ -181,5 +184,7 @@ class _Journal:
             case "shown":
                 self.outcome.shown.setdefault(message["stage"], []).append(message["value"])
                 self.listener.shown(message["stage"], message["value"])
+            case "notice":
+                self.listener.notice(message["text"])
             case "done":
                 self.outcome.sent[name] = message["sent"]

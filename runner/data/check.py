@@ -46,6 +46,7 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
         ids=ids,
         features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
         names=contract.features,
+        dtypes=tuple(str(frame.schema[name]) for name in contract.features),
         test=test,
         label=label,
         truth=_numbers(ordered, named.truth) if named.truth in named.read else None,

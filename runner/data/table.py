@@ -7,7 +7,7 @@ import hmac
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class PreparedTable:
         ids: shape (rows,), int64 or str; unique, ascending.
         features: shape (rows, features), float64, finite.
         names: the features' names, in the contract's order.
+        dtypes: the features' types in the party's file, as polars names them.
         test: shape (rows,), bool; True for the rows that are held out of training.
         label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
         truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
@@ -34,6 +35,7 @@ class PreparedTable:
     ids: NDArray[np.generic]
     features: NDArray[np.float64]
     names: tuple[str, ...]
+    dtypes: tuple[str, ...]
     test: NDArray[np.bool_]
     label: NDArray[np.float64] | None = None
     truth: NDArray[np.float64] | None = None
@@ -43,12 +45,24 @@ class PreparedTable:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
         return _keyed(key, str(self.ids.dtype.kind).encode(), *(str(value).encode() for value in self.ids.tolist()))
 
+    def with_features(self, names: tuple[str, ...]) -> PreparedTable:
+        """The same rows with these features only, in this order."""
+        if names == self.names:
+            return self
+        places = [self.names.index(name) for name in names]
+        return replace(
+            self,
+            features=np.ascontiguousarray(self.features[:, places]),
+            names=names,
+            dtypes=tuple(self.dtypes[place] for place in places),
+        )
+
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
         parts = [self.ids, self.features, self.test, self.label, self.truth, self.owns]
         return _keyed(
             key,
-            json.dumps(self.names).encode(),
+            json.dumps([self.names, self.dtypes]).encode(),
             *(b"" if part is None else np.ascontiguousarray(part).tobytes() for part in parts),
         )
 
@@ -56,6 +70,7 @@ class PreparedTable:
 def write_table(table: PreparedTable, descriptor: int) -> None:
     """Put a table into anonymous memory."""
     arrays = {"ids": table.ids, "features": table.features, "test": table.test, "names": np.array(table.names)}
+    arrays["dtypes"] = np.array(table.dtypes)
     arrays |= {name: part for name in _OPTIONAL if (part := getattr(table, name)) is not None}
     with io.FileIO(descriptor, "wb", closefd=False) as memory:
         _refuse_objects(arrays)
@@ -76,6 +91,7 @@ def read_table(descriptor: int) -> PreparedTable:
             ids=arrays["ids"],
             features=arrays["features"],
             names=tuple(arrays["names"].tolist()),
+            dtypes=tuple(arrays["dtypes"].tolist()),
             test=arrays["test"],
             **{name: arrays[name] for name in _OPTIONAL if name in arrays},
         )

@@ -9,12 +9,13 @@ from typing import Any
 
 from runner.data.table import PreparedTable
 from runner.files import make_private_dir
-from runner.keys import Keyring, open_keyring
+from runner.keys.keyring import Keyring
+from runner.keys.store import open_keyring
 from runner.policy.audit import AuditLog
 from runner.spec.model import Spec
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
     """One party, as its own process sees it.
 
@@ -40,6 +41,10 @@ class Site:
         if self.prepared is None:
             raise AssertionError(f"{self.party} brought no table to this run")
         return self.prepared
+
+    def use_features(self, names: tuple[str, ...]) -> None:
+        """Go on with these features of the table only, in this order."""
+        self.prepared = self.table.with_features(names)
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, the same in every run of this party."""

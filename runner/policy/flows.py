@@ -31,8 +31,9 @@ IDS = "keyed digest and count of the ids"
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
-PART = "number of features and keyed digest of the model part"
-BUNDLE = "bundle id"
+PART = "number of features, keyed digests of their names and of the model part"
+SEALED = "digest of the encrypted model part"
+SIGNATURE = "signature under the manifest"
 CURVE = "training metric per tree"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
@@ -116,11 +117,12 @@ def _explain(spec: Spec) -> Iterator[Flow]:
 
 
 def _save(spec: Spec) -> Iterator[Flow]:
-    yield from _everybody(spec, "save", "model_parts", PART)
+    for form in (PART, SEALED, SIGNATURE):
+        yield from _everybody(spec, "save", "model_parts", form)
 
 
 def _load(spec: Spec) -> Iterator[Flow]:
-    yield from _everybody(spec, "load", "model_parts", BUNDLE)
+    yield from _everybody(spec, "load", "model_parts", SIGNATURE)
     if spec.predict_mode() == "complete":
         for party in spec.party_order():
             if party != spec.predict.at:

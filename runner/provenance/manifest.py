@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from runner import __version__
-from runner.bundle.layout import bundle_folder, read_manifest
+from runner.bundle.layout import bundle_folder
+from runner.bundle.manifest import read_manifest
 from runner.cluster.run import Outcome
 from runner.files import canonical_json, write_json
 from runner.policy.decide import Decision
@@ -79,4 +80,4 @@ def _encryption(spec: Spec, sent: Mapping[str, Mapping[str, Mapping[str, int]]])
 
 def _bundle_id(source: Path, spec: Spec) -> str:
     holder = spec.label.holder
-    return read_manifest(bundle_folder(source, holder), holder).bundle
+    return read_manifest(bundle_folder(source, spec.trained_as(holder)), holder).bundle

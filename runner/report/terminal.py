@@ -85,6 +85,9 @@ class Terminal:
             note = f"tree {value['trees']}/{self._trees}, training {self._metric} {value['metric']:.4f}"
             self._progress.update(self._tasks["train"], note=note)
 
+    def notice(self, text: str) -> None:
+        self._console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
+
     def _line(self, text: str) -> None:
         if not self._live:
             self._console.print(text, highlight=False, soft_wrap=True)

@@ -42,6 +42,15 @@ def _check_task(spec: Spec) -> None:
             why=f"task={spec.task.name} trains a model of its own",
             fix="remove model=…, or use task=predict",
         )
+    for party, trained in spec.roles.items():
+        _known(party, spec.parties, f"roles.{party}")
+        if spec.model is None or list(map(spec.trained_as, spec.parties)).count(trained) > 1:
+            raise SpecError(
+                f"roles.{party} = {trained!r} is not valid",
+                where=f"roles.{party}",
+                why="roles say who was who in the training of model, and no two parties were one",
+                fix="give model=RUN with it, and each of the training's parties once",
+            )
     if spec.task.name == "predict" and spec.model is None:
         raise SpecError(
             "no model to predict with",

@@ -52,12 +52,14 @@ class Party(Section, frozen=True, kw_only=True):
     """An organisation. Its key file holds 32 secret bytes, made at first use; its keys and seeds come from them.
 
     ``key_env`` names an environment variable that holds the key (64 hexadecimal digits) instead of the file;
-    ``passphrase_env`` one that holds the passphrase that locks the file.
+    ``passphrase_env`` one that holds the passphrase that locks the file. ``public_key`` (64 hexadecimal digits) pins
+    the key with which the party signs; without it, the others believe the first one that they see.
     """
 
     key_file: str
     key_env: str | None = None
     passphrase_env: str | None = None
+    public_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
 
 
 class Table(Section, frozen=True, kw_only=True):
@@ -207,11 +209,16 @@ class Spec(Section, frozen=True, kw_only=True):
     explain: Explain = field(default_factory=Explain)
     cluster: Cluster
     model: str | None = None
+    roles: dict[PartyName, PartyName] = field(default_factory=dict)
     outputs: str = "outputs"
 
     def party_order(self) -> tuple[str, ...]:
         """The canonical order: label holder first, then by name. SGB's model depends on it."""
         return (self.label.holder, *sorted(set(self.parties) - {self.label.holder}))
+
+    def trained_as(self, party: str) -> str:
+        """The name that ``party`` had in the training of ``model``."""
+        return self.roles.get(party, party)
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the plan, in order."""

@@ -10,19 +10,26 @@ from secretflow.ml.boost.sgb_v.core.distributed_tree.distributed_tree import fro
 from secretflow.ml.boost.sgb_v.core.params import RegType
 from secretflow.ml.boost.sgb_v.model import SgbModel
 
-from runner.bundle.layout import Manifest, read_manifest, read_part
+from runner.bundle.layout import damaged
+from runner.bundle.manifest import Manifest, read_manifest, read_signatures
+from runner.bundle.part import read_part
 from runner.engine.site import Site
 from runner.errors import BundleError
-from runner.policy.flows import BUNDLE, WHOLE_PART
+from runner.files import write_json
+from runner.policy.flows import SIGNATURE, WHOLE_PART
 from runner.stages.context import Context
 from runner.stages.secret import restore
+from runner.stages.signing import exchange_signatures
+
+MISMATCH_FILE = "feature_mismatch.json"
 
 
 def load(context: Context) -> Any:
     """Load the bundle, never anything that is still in memory.
 
-    Before anything is computed: every party holds the same manifest, each part is the one that the manifest names,
-    the roles are those of the training, and each party's table has the features that its part was trained on.
+    Before anything is computed: every party holds the same manifest and signs it with the key that the others know,
+    each part is the one that the manifest names, the roles are those of the training, and each party's table has the
+    features that its part was trained on. The table's columns are then put in the order of the training.
 
     Raises:
         BundleError: where any of this does not hold.
@@ -30,9 +37,8 @@ def load(context: Context) -> Any:
     manifest = _agreed_manifest(context)
 
     def read(site: Site) -> dict[str, Any]:
-        part = read_part(context.bundles[site.party], site.party, manifest, site.derive("bundle"))
-        if part["features"] != list(site.table.names):
-            raise _other_features(site.party)
+        part = _read_part(context, site, manifest)
+        _arrange(site, part)
         return part
 
     parts = {party: context.at(party, read) for party in context.devices}
@@ -53,20 +59,17 @@ def collect_parts(context: Context) -> PYUObject:
     """
     at = str(context.spec.predict.at)
     manifest = _agreed_manifest(context)
-
-    def read(site: Site) -> dict[str, Any]:
-        return read_part(context.bundles[site.party], site.party, manifest, site.derive("bundle"))
-
     received = []
     for party in context.devices:
-        part = context.at(party, read)
+        part = context.at(party, lambda site: _read_part(context, site, manifest))
         if party != at:
             part = context.gate.deliver(part, at, stage="load", kind="complete_model", form=WHOLE_PART)
         received.append(part)
 
     def gather(site: Site, *parts: dict[str, Any]) -> list[dict[str, Any]]:
-        if not {name for part in parts for name in part["features"]} <= set(site.table.names):
-            raise _other_features(site.party)
+        missing = sorted({name for part in parts for name in part["features"]} - set(site.table.names))
+        if missing:
+            raise _other_features(site, missing, {})
         return list(parts)
 
     parts = context.at(at, gather, *received)
@@ -76,39 +79,71 @@ def collect_parts(context: Context) -> PYUObject:
 
 def _agreed_manifest(context: Context) -> Manifest:
     """The manifest, after making sure that it is the same at every party and fits this run's roles."""
-    manifests = {party: read_manifest(context.bundles[party], party) for party in context.sites}
-    own = {party: context.at(party, lambda site: manifests[site.party].bundle) for party in context.devices}
-    ids = context.gate.exchange(own, stage="load", kind="model_parts", form=BUNDLE)
-    if len(set(ids.values())) > 1:
-        raise BundleError(
-            "the parties hold parts of different models",
-            where=", ".join(f"{party}: {bundle[:8]}" for party, bundle in ids.items()),
-            why="their manifests are not the same",
-            fix="let every party use its part of one training",
-        )
+    manifests = {party: _own_manifest(context, site) for party, site in context.sites.items()}
+    exchange_signatures(context, manifests, "load", SIGNATURE)
     manifest = next(iter(manifests.values()))
     _check_roles(context, manifest)
     return manifest
 
 
-def _other_features(party: str) -> BundleError:
+def _own_manifest(context: Context, site: Site) -> Manifest:
+    """A party's manifest, which the party itself has signed."""
+    folder, trained = context.bundles[site.party], context.spec.trained_as(site.party)
+    manifest = read_manifest(folder, site.party)
+    signatures = read_signatures(folder, site.party, manifest)
+    own_keys = {site.keys.public, *(former.key for former in site.keys.former)}
+    if trained not in signatures or signatures[trained].key not in own_keys:
+        raise damaged(folder, site.party, f"it was not signed with the key of {site.party}")
+    return manifest
+
+
+def _read_part(context: Context, site: Site, manifest: Manifest) -> dict[str, Any]:
+    trained = context.spec.trained_as(site.party)
+    return read_part(context.bundles[site.party], trained, manifest, site.keys)
+
+
+def _arrange(site: Site, part: dict[str, Any]) -> None:
+    """Put the table's features in the order of the training; leave out what the model does not know."""
+    found = dict(zip(site.table.names, site.table.dtypes, strict=True))
+    trained = dict(zip(part["features"], part["dtypes"], strict=True))
+    missing = [name for name in trained if name not in found]
+    retyped = {
+        name: f"{found[name]}, in training {dtype}"
+        for name, dtype in trained.items()
+        if found.get(name, dtype) != dtype
+    }
+    if missing or retyped:
+        raise _other_features(site, missing, retyped)
+    extra = len(found) - len(trained)
+    if extra:
+        site.emit(event="notice", text=f"{site.party}: {extra} of its columns are not in the model, and are not used")
+    site.use_features(tuple(trained))
+
+
+def _other_features(site: Site, missing: list[str], retyped: Mapping[str, str]) -> BundleError:
+    """The error that all may read; the names go to the party's own folder."""
+    write_json(site.folder / MISMATCH_FILE, {"missing": missing, "retyped": dict(retyped)})
     return BundleError(
-        f"{party}'s features are not those of the training",
-        where=f"data.tables.{party}.contract",
-        why="names, number or order of the contract's columns differ from the model's part",
-        fix=f"use the contract of the training; {party} finds the names in its part",
+        f"{site.party}'s features are not those of the training",
+        where=f"data.tables.{site.party}",
+        why=f"{len(missing)} of the model's features are missing in its table or contract, "
+        f"{len(retyped)} have another type",
+        fix=f"bring a table like that of the training; {site.party} finds the names in {site.folder / MISMATCH_FILE}",
     )
 
 
 def _check_roles(context: Context, manifest: Manifest) -> None:
     spec = context.spec
-    if set(manifest.parties) != set(spec.parties) or manifest.label_holder != spec.label.holder:
+    now = {spec.trained_as(party) for party in spec.parties}
+    holder = spec.trained_as(spec.label.holder)
+    if set(manifest.parties) != now or manifest.label_holder != holder:
         raise BundleError(
             "the model was trained with other roles",
-            where="parties, label.holder",
+            where="parties, label.holder, roles",
             why=f"in training: {', '.join(sorted(manifest.parties))}, label holder {manifest.label_holder}; "
-            f"now: {', '.join(sorted(spec.parties))}, label holder {spec.label.holder}",
-            fix="use the parties and the label holder of the training",
+            f"now: {', '.join(sorted(now))}, label holder {holder}",
+            fix="use the parties and the label holder of the training, or say with roles.<party>=<name in the "
+            "training> who is who",
         )
     if manifest.engine != spec.engine():
         raise BundleError(
@@ -129,7 +164,7 @@ def _check_roles(context: Context, manifest: Manifest) -> None:
 def _assemble(context: Context, manifest: Manifest, parts: Mapping[str, PYUObject]) -> SgbModel:
     model = SgbModel(context.holder, RegType(manifest.objective), manifest.base_score)
     model.partition_column_counts = {
-        context.devices[party]: entry.features for party, entry in manifest.parties.items()
+        device: manifest.parties[context.spec.trained_as(party)].features for party, device in context.devices.items()
     }
     for index in range(manifest.trees):
         model.trees.append(
@@ -138,7 +173,7 @@ def _assemble(context: Context, manifest: Manifest, parts: Mapping[str, PYUObjec
                     "split_tree_dict": {
                         device: _item(parts[party], "trees", index) for party, device in context.devices.items()
                     },
-                    "leaf_weight": _item(parts[manifest.label_holder], "leaf_weights", index),
+                    "leaf_weight": _item(parts[context.spec.label.holder], "leaf_weights", index),
                     "label_holder": context.holder,
                     "partition_column_counts": model.partition_column_counts,
                 }

@@ -1,4 +1,4 @@
-"""Stage `save`: each party writes its own part of the model, then all write one manifest."""
+"""Stage `save`: each party writes its own part of the model, encrypted, and the manifest that all have signed."""
 
 from __future__ import annotations
 
@@ -8,71 +8,93 @@ from typing import Any
 from secretflow.device import PYUObject
 
 from runner import __version__
-from runner.bundle.layout import FORMAT, Manifest, PartyEntry, write_manifest, write_part
+from runner.bundle.manifest import FORMAT, Manifest, PartyEntry, write_manifest
+from runner.bundle.part import columns_digest, content_digest, part_bytes, write_part
 from runner.engine.site import Site
-from runner.policy.flows import PART
+from runner.policy.flows import PART, SEALED, SIGNATURE
 from runner.spec.identity import spec_digest
 from runner.stages.context import Context
 from runner.stages.secret import dump_shares, split_part
+from runner.stages.signing import exchange_signatures
 
 
 def save(context: Context, model: Any) -> Manifest:
-    """Write the bundle: the parts first, and the manifest, which makes it complete, last.
+    """Write the bundle into each party's own folder; nothing of a part leaves its party but keyed digests and counts.
 
-    A part holds its party's feature names and splits; the label holder's holds the leaf weights too, or, in secret
-    mode, everyone's a share of them. Nobody sees another's part; the parties exchange its digest, each under its own
-    key.
+    Returns:
+        the manifest, the same at every party.
     """
-    written = _write_parts(context, model)
-    spec = context.spec
+    contents = _part_contents(context, model)
+    manifest = _manifest(context, len(model.trees), _entries(context, contents))
+
+    def write(site: Site, content: bytes) -> str:
+        return write_part(context.bundles[site.party], site.party, manifest, site.keys, content)
+
+    sealed = {party: context.at(party, write, content) for party, content in contents.items()}
+    manifest = manifest.sealed(context.gate.exchange(sealed, stage="save", kind="model_parts", form=SEALED))
+    signatures = exchange_signatures(context, dict.fromkeys(context.sites, manifest), "save", SIGNATURE)
+
+    def complete(site: Site) -> None:
+        write_manifest(context.bundles[site.party], manifest, signatures)
+
+    context.gate.finish(context.everywhere(complete))
+    return manifest
+
+
+def _entries(context: Context, contents: dict[str, PYUObject]) -> dict[str, PartyEntry]:
+    def describe(site: Site, content: bytes) -> str:
+        table = site.table
+        columns = columns_digest(table.names, table.dtypes, site.keys)
+        return f"{len(table.names)} {columns} {content_digest(content, site.keys)}"
+
+    described = {party: context.at(party, describe, content) for party, content in contents.items()}
     entries = {}
-    for party, text in context.gate.exchange(written, stage="save", kind="model_parts", form=PART).items():
-        features, digest = text.split()
-        entries[party] = PartyEntry(features=int(features), part=digest)
-    manifest = Manifest(
+    for party, text in context.gate.exchange(described, stage="save", kind="model_parts", form=PART).items():
+        features, columns, content = text.split()
+        entries[party] = PartyEntry(features=int(features), columns=columns, content=content)
+    return entries
+
+
+def _manifest(context: Context, trees: int, entries: dict[str, PartyEntry]) -> Manifest:
+    spec = context.spec
+    return Manifest(
         format=FORMAT,
         bundle="",
         engine=spec.engine(),
         spec=spec_digest(spec),
         objective=spec.sgb.objective,
         base_score=spec.sgb.base_score,
-        trees=len(model.trees),
+        trees=trees,
         label_holder=spec.label.holder,
+        recipients=spec.prediction_recipients(),
         parties=entries,
         scheme=spec.crypto.scheme if spec.engine() == "sgb" else "secret shares",
         key_bits=spec.crypto.key_bits if spec.engine() == "sgb" else 0,
         versions={"runner": __version__, "secretflow": version("secretflow"), "heu": version("sf-heu")},
     ).identified()
 
-    def complete(site: Site) -> None:
-        write_manifest(context.bundles[site.party], manifest)
 
-    context.gate.finish(context.everywhere(complete))
-    return manifest
-
-
-def _write_parts(context: Context, model: Any) -> dict[str, PYUObject]:
-    """Each party's part on its disk; returns the number of its features and the part's digest, at the party."""
+def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
+    """Each party's part as bytes, at the party."""
     if context.spec.engine() == "ss_xgb":
         shares = dump_shares(context, model)
 
-        def write_share(site: Site, trees: list[Any]) -> str:
-            splits = [split_part(tree) for tree in trees]
-            return _write_part(context, site, {"trees": splits, "leaf_shares": shares[site.party]})
+        def share(site: Site, trees: list[Any]) -> bytes:
+            return _part(site, {"trees": [split_part(tree) for tree in trees], "leaf_shares": shares[site.party]})
 
         return {
-            party: context.at(party, write_share, [tree[device] for tree in model.trees])
+            party: context.at(party, share, [tree[device] for tree in model.trees])
             for party, device in context.devices.items()
         }
     content = model.to_dict()
 
-    def write(site: Site, trees: list[dict[str, Any]], weights: list[Any]) -> str:
-        return _write_part(context, site, {"trees": trees, **({"leaf_weights": weights} if weights else {})})
+    def plain(site: Site, trees: list[dict[str, Any]], weights: list[Any]) -> bytes:
+        return _part(site, {"trees": trees, **({"leaf_weights": weights} if weights else {})})
 
     return {
         party: context.at(
             party,
-            write,
+            plain,
             content["split_trees"][device],
             content["leaf_weights"] if device == context.holder else [],
         )
@@ -80,7 +102,6 @@ def _write_parts(context: Context, model: Any) -> dict[str, PYUObject]:
     }
 
 
-def _write_part(context: Context, site: Site, model: dict[str, Any]) -> str:
-    part = {"party": site.party, "features": list(site.table.names), **model}
-    digest = write_part(context.bundles[site.party], part, site.derive("bundle"))
-    return f"{len(site.table.names)} {digest}"
+def _part(site: Site, model: dict[str, Any]) -> bytes:
+    table = site.table
+    return part_bytes({"party": site.party, "features": list(table.names), "dtypes": list(table.dtypes), **model})

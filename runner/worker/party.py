@@ -145,7 +145,7 @@ class _Worker:
             {party: site.emit for party, site in sites.items()},
         )
         source = find_run(spec.model) if spec.model is not None else self._folder
-        bundles = {party: bundle_folder(source, party) for party in spec.parties}
+        bundles = {party: bundle_folder(source, spec.trained_as(party)) for party in spec.parties}
         return Context(
             spec,
             devices,

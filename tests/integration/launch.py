@@ -19,7 +19,11 @@ import polars as pl
 import psutil
 from support import PROJECT
 
+from runner.bundle.manifest import read_manifest
+from runner.bundle.part import read_part
 from runner.data.builtin import write_builtin
+from runner.keys.store import open_keyring
+from runner.spec.model import Party
 
 PARTIES = ("alice", "bob", "carol")
 SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
@@ -66,8 +70,10 @@ class Finished(NamedTuple):
         return self.folder.joinpath("parties", party, *names)
 
     def part(self, party: str) -> Any:
-        """A party's part of the saved model."""
-        return self.json("parties", party, "bundle", "part.json")
+        """A party's part of the saved model, opened with the party's key."""
+        keys = open_keyring(party, Party(key_file=str(self.place / "outputs" / "keys" / party / "secret.key")))
+        folder = self.own(party, "bundle")
+        return read_part(folder, party, read_manifest(folder, party), keys)
 
     def predictions(self, party: str = "carol") -> pl.DataFrame:
         """The predictions that one party received."""

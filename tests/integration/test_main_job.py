@@ -17,7 +17,7 @@ import sklearn.metrics
 from integration.launch import PARTIES, Finish, Finished, processes_in, table_path
 
 from runner.data.check import check_table
-from runner.keys import Keyring
+from runner.keys.keyring import Keyring
 from runner.policy.audit import first_broken_line
 from runner.policy.flows import TERMINAL
 from runner.spec.identity import spec_digest
@@ -220,10 +220,8 @@ def test_builtin_tables_have_rows_in_different_orders(main_run: Finished) -> Non
 def test_no_feature_name_leaves_its_party(main_run: Finished) -> None:
     for party in PARTIES:
         names = [name.encode() for name in feature_names(main_run, party)]
-        inside = [path for path in files(main_run.own(party)) if any(name in path.read_bytes() for name in names)]
-        assert inside == [main_run.own(party, "bundle", "part.json")], "the search finds names where they belong"
-        outside = [path for path in files(main_run.folder) if main_run.own(party) not in path.parents]
-        assert [path for path in outside if any(name in path.read_bytes() for name in names)] == []
+        assert main_run.part(party)["features"] == [name.decode() for name in names]
+        assert [path for path in files(main_run.folder) if any(name in path.read_bytes() for name in names)] == []
         assert not any(name.decode() in main_run.ended.out + main_run.ended.err for name in names)
 
 

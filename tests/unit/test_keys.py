@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner.errors import BundleError, DataError, RunnerError
-from runner.keys import Keyring, derive, load_secret, open_keyring, signed_by
+from runner.keys.keyring import Former, Keyring, derive, follows, signed_by, successor
+from runner.keys.store import load_secret, open_keyring
+from runner.keys.trust import recognise
 from runner.spec.model import Party
 
 
@@ -204,3 +207,58 @@ def test_a_run_secret_neither_reads_nor_signs() -> None:
     with pytest.raises(ValueError, match="key does not fit"):
         colleague.unseal(alice.seal(b"content", b""), b"")
     assert Keyring("alice", alice.run_secret).public != alice.public
+
+
+RINGS = [Keyring("alice", bytes([number]) * 32) for number in range(3)]
+
+
+def links(*rings: Keyring) -> list[Former]:
+    return [Former(old.public, old.sign(successor(new.public))) for old, new in itertools.pairwise([*rings])]
+
+
+def test_a_new_key_follows_those_that_signed_the_way_to_it() -> None:
+    first, second, third = RINGS
+    chain = links(first, second, third)
+    assert all(follows(third.public, chain, ring.public) for ring in RINGS)
+    assert follows(first.public, [], first.public)
+    assert not follows(third.public, [], first.public)
+    assert not follows(second.public, chain, Keyring("eve", b"e" * 32).public)
+    forged = [Former(first.public, third.sign(successor(second.public))), chain[1]]
+    assert not follows(third.public, forged, first.public)
+    assert follows(third.public, forged, second.public), "what was before the known key does not matter"
+
+
+@pytest.fixture
+def parties(tmp_path: Path) -> dict[str, Party]:
+    return {party: Party(key_file=str(tmp_path / party / "secret.key")) for party in ("alice", "bob")}
+
+
+def test_the_first_key_seen_is_believed_and_no_other_after_it(parties: dict[str, Party], tmp_path: Path) -> None:
+    first, second, third = RINGS
+    recognise("bob", parties, "alice", first.public)
+    recognise("bob", parties, "alice", first.public)
+    with pytest.raises(BundleError, match="bob knows another key of alice") as caught:
+        recognise("bob", parties, "alice", second.public)
+    assert "known_parties.json" in caught.value.where
+    recognise("bob", parties, "alice", second.public, links(first, second))
+    with pytest.raises(BundleError):
+        recognise("bob", parties, "alice", first.public)
+    recognise("bob", parties, "alice", third.public, links(first, second, third))
+    assert (tmp_path / "bob" / "known_parties.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pinned_key_is_the_only_one_believed(parties: dict[str, Party], tmp_path: Path) -> None:
+    first, second, _ = RINGS
+    pinned = {**parties, "alice": Party(key_file=parties["alice"].key_file, public_key=first.public)}
+    recognise("bob", pinned, "alice", first.public)
+    assert not (tmp_path / "bob" / "known_parties.json").exists()
+    with pytest.raises(BundleError) as caught:
+        recognise("bob", pinned, "alice", second.public)
+    assert caught.value.where == "parties.alice.public_key"
+
+
+def test_a_damaged_list_of_known_keys_is_refused(parties: dict[str, Party], tmp_path: Path) -> None:
+    recognise("bob", parties, "alice", RINGS[0].public)
+    (tmp_path / "bob" / "known_parties.json").write_text("[]")
+    with pytest.raises(BundleError, match="keys that bob knows cannot be read"):
+        recognise("bob", parties, "alice", RINGS[0].public)

@@ -22,6 +22,7 @@ def table(ids: Any = STR_IDS, label: Any = LABEL, truth: Any = None, owns: Any =
         ids=ids,
         features=np.arange(6, dtype=np.float64).reshape(3, 2) / 7,
         names=("x", "ü"),
+        dtypes=("Float64", "Int32"),
         test=np.array([False, True, False]),
         label=label,
         truth=truth,
@@ -50,6 +51,7 @@ def test_table_comes_out_of_memory_as_it_went_in(ids: Any, label: Any, truth: An
         assert before.dtype == after.dtype
         assert np.array_equal(before, after)
     assert taken.names == given.names
+    assert taken.dtypes == given.dtypes
     assert all(type(name) is str for name in taken.names)
     for name, part in (("label", label), ("truth", truth), ("owns", owns)):
         after = getattr(taken, name)
@@ -122,3 +124,15 @@ def test_other_ids_have_another_digest(one: list[Any], other: list[Any]) -> None
 def test_width_of_the_id_array_does_not_count() -> None:
     """A longer id that another row had would widen NumPy's array at one party."""
     assert table(ids=np.array(["a", "b"])).id_digest(KEY) == table(ids=np.array(["a", "b"], dtype="U9")).id_digest(KEY)
+
+
+def test_features_are_put_in_another_order_or_left_out() -> None:
+    whole = table()
+    turned = whole.with_features(("ü", "x"))
+    assert turned.names == ("ü", "x")
+    assert turned.dtypes == ("Int32", "Float64")
+    assert np.array_equal(turned.features, whole.features[:, ::-1])
+    assert turned.features.flags.c_contiguous
+    assert whole.with_features(("ü",)).features.shape == (3, 1)
+    assert whole.with_features(whole.names) is whole
+    assert turned.digest(KEY) != whole.digest(KEY)

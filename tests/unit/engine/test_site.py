@@ -10,10 +10,17 @@ import pytest
 
 from runner.data.table import PreparedTable
 from runner.engine.site import Site, open_site
-from runner.keys import Keyring
+from runner.keys.keyring import Keyring
 from runner.spec.parse import parse
 
-TABLE = PreparedTable(ids=np.array(["a"]), features=np.zeros((1, 1)), names=("x",), label=None, test=np.array([False]))
+TABLE = PreparedTable(
+    ids=np.array(["a"]),
+    features=np.zeros((1, 1)),
+    names=("x",),
+    dtypes=("Float64",),
+    label=None,
+    test=np.array([False]),
+)
 
 
 def site(secret: bytes, folder: Path) -> Site:

@@ -1,104 +1,26 @@
-"""A party's keys: one secret of 32 bytes, and what is derived from it for each purpose.
+"""Where a party's secret is kept: a key file (mode 0600, made at first use, optionally locked with a passphrase), or an
+environment variable.
 
-The secret comes from the party's key file (made at first use, mode 0600, optionally locked with a passphrase) or from
-an environment variable. It never leaves the party's own process. Three things are derived from it (HMAC-SHA256,
-RFC 2104), so that knowing one tells nothing of the others:
-
-- a key that encrypts models and checkpoints on the party's disk (AES-256-GCM, NIST SP 800-38D),
-- a key that signs (Ed25519, RFC 8032),
-- the *run secret*: shuffle seeds and the keys of digests come from it. Whoever has it can repeat the party's side of a
-  run, bit for bit, and can neither read its models nor sign for it.
+Beside the key file lie the party's former public keys (``former_keys.json``), written when its key is changed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import secrets
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from runner.errors import BundleError, DataError
 from runner.files import PRIVATE_FILE, make_private_dir
+from runner.keys.keyring import NONCE_BYTES, SECRET_BYTES, Former, Keyring, unseal
 from runner.spec.model import Party
 
-SECRET_BYTES = 32
-NONCE_BYTES = 12
 SCRYPT = {"n": 2**17, "r": 8, "p": 1}  # 128 MB and some 0.4 s for each guess (OWASP's recommendation)
-
-
-class Keyring:
-    """What one party can do with its secret.
-
-    Args:
-        party: its name.
-        secret: 32 bytes that only this party has.
-        run_secret: another run's, to repeat that run; else the party's own.
-    """
-
-    def __init__(self, party: str, secret: bytes, run_secret: bytes | None = None) -> None:
-        self.party = party
-        self.run_secret = run_secret or derive(secret, "run")
-        self._cipher = AESGCM(derive(secret, "encryption"))
-        self._signer = Ed25519PrivateKey.from_private_bytes(derive(secret, "signature"))
-
-    def derive(self, purpose: str) -> bytes:
-        """A 32-byte key for one purpose of a run: the same in every run of this party."""
-        return derive(self.run_secret, purpose)
-
-    def seal(self, content: bytes, context: bytes) -> bytes:
-        """Encrypt; what comes out can be read with this party's secret and the same ``context`` only."""
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, content, context)
-
-    def unseal(self, sealed: bytes, context: bytes) -> bytes:
-        """Read what :meth:`seal` made.
-
-        Raises:
-            ValueError: where it was altered, or made with another secret or ``context``.
-        """
-        return unseal(self._cipher, sealed, context)
-
-    def sign(self, message: bytes) -> str:
-        """The party's signature under ``message``, in hexadecimal digits."""
-        return self._signer.sign(message).hex()
-
-    @property
-    def public(self) -> str:
-        """The key that checks this party's signatures, in hexadecimal digits; everybody may have it."""
-        return self._signer.public_key().public_bytes_raw().hex()
-
-
-def unseal(cipher: AESGCM, sealed: bytes, context: bytes) -> bytes:
-    """Decrypt a nonce and the ciphertext that follows it.
-
-    Raises:
-        ValueError: where the key or the context is another, or a bit was changed.
-    """
-    try:
-        return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
-    except (InvalidTag, ValueError):
-        raise ValueError("the key does not fit, or the content was altered") from None
-
-
-def signed_by(public: str, signature: str, message: bytes) -> bool:
-    """Whether ``signature`` is that of the owner of ``public`` under ``message``."""
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(bytes.fromhex(signature), message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def derive(secret: bytes, purpose: str) -> bytes:
-    """A 32-byte key for one purpose from a secret."""
-    return hmac.new(secret, purpose.encode(), hashlib.sha256).digest()
+FORMER_KEYS = "former_keys.json"
 
 
 def open_keyring(party: str, settings: Party, run_secret: bytes | None = None) -> Keyring:
@@ -110,8 +32,29 @@ def open_keyring(party: str, settings: Party, run_secret: bytes | None = None) -
     """
     if settings.key_env is not None:
         where = f"parties.{party}.key_env = {settings.key_env}"
-        return Keyring(party, _secret_of(_variable(settings.key_env, party, where), party, where), run_secret)
-    return Keyring(party, load_secret(party, Path(settings.key_file), settings.passphrase_env), run_secret)
+        secret = _secret_of(_variable(settings.key_env, party, where), party, where)
+    else:
+        secret = load_secret(party, Path(settings.key_file), settings.passphrase_env)
+    return Keyring(party, secret, run_secret, _former_keys(party, home_of(settings) / FORMER_KEYS))
+
+
+def home_of(settings: Party) -> Path:
+    """The folder of what a party keeps from run to run: its key, its grants, the keys of the parties that it knows."""
+    return Path(settings.key_file).parent
+
+
+def _former_keys(party: str, path: Path) -> list[Former]:
+    if not path.exists():
+        return []
+    try:
+        return [Former(str(link["key"]), str(link["signature"])) for link in json.loads(path.read_bytes())]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise DataError(
+            f"{party}'s former keys cannot be read",
+            where=str(path),
+            why="the file is not what task=rekey wrote",
+            fix="restore it from your backup; without it other parties do not recognise the party's new key",
+        ) from None
 
 
 def load_secret(party: str, path: Path, passphrase_env: str | None = None) -> bytes:
