@@ -20,10 +20,11 @@ def spec_values(spec: Spec) -> dict[str, Any]:
 def spec_digest(spec: Spec) -> str:
     """SHA-256 of the canonical form of every setting that can change a result.
 
-    Left out: where outputs go, and the cluster section, which decides how a run is carried out and not what it
-    computes (a test holds ``local`` and ``debug`` to the same model bits).
+    Left out: where outputs go, where the parties keep their keys, and the cluster section, which decides how a run is
+    carried out and not what it computes (a test holds ``local`` and ``debug`` to the same model bits).
     """
     values = spec_values(spec)
     del values["cluster"], values["outputs"]
+    values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
     return hashlib.sha256(canonical_json(values)).hexdigest()
