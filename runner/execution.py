@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
-from runner.cluster.run import run
+from runner.cluster.run import Outcome, run
 from runner.errors import RunnerError
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
-from runner.provenance.manifest import build_manifest, write_manifest
+from runner.provenance.manifest import build_manifest, describe_run, write_manifest
 from runner.report.summary import summarise
 from runner.report.terminal import Terminal
 from runner.spec.model import Spec
 
 
 def carry_out(
-    spec: Spec, decisions: Sequence[Decision], config: DictConfig, overrides: Sequence[str], sweep_folder: Path | None
-) -> None:
-    """Run the plan in a folder of its own, show it, and leave its manifest, or its error, on the disk."""
+    spec: Spec,
+    decisions: Sequence[Decision],
+    config: DictConfig,
+    typed: Mapping[str, Any],
+    sweep_folder: Path | None = None,
+    original: Path | None = None,
+) -> Path:
+    """Run the plan in a folder of its own, show it, and leave its manifest, or its error, on the disk.
+
+    Args:
+        typed: the overrides as typed, in order, and the choices of groups.
+        sweep_folder: the folder of this job in a sweep, or None for a single run.
+        original: the folder of the run that this one repeats.
+
+    Returns:
+        the run folder.
+    """
     if sweep_folder is not None:
         sweep_folder.mkdir(parents=True)
     folder = sweep_folder or make_run_folder(spec.outputs)
-    write_snapshot(folder, config, spec, overrides)
+    write_snapshot(folder, config, spec, typed["overrides"])
     write_status(folder, "running")
     console = Console()
     console.print(f"Run folder   {folder}", highlight=False, soft_wrap=True)
     try:
         with Terminal(spec, console) as terminal:
-            outcome = run(spec, folder, terminal)
-        manifest = build_manifest(spec, overrides, decisions, outcome, folder)
+            hashed: dict[str, Any] = {}
+
+            def describe(outcome: Outcome) -> dict[str, Any]:
+                hashed.update(describe_run(spec, decisions, outcome, folder))
+                return hashed
+
+            outcome = run(spec, folder, terminal, describe, original)
+        manifest = build_manifest(spec, typed, hashed, outcome)
         write_manifest(folder, manifest)
     except RunnerError as error:
         write_status(folder, "failed", error)
@@ -48,3 +69,4 @@ def carry_out(
     console.print(
         "\n" + summarise(spec, outcome, manifest, folder, sys.argv[1:]), highlight=False, soft_wrap=True, markup=False
     )
+    return folder

@@ -6,6 +6,7 @@ a run killed at any moment leaves nothing half-written that looks finished.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -62,6 +63,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` to ``path`` atomically as indented JSON with sorted keys."""
     write_bytes(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+
+
+def file_digest(path: Path) -> bytes:
+    """SHA-256 of a file's content, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.digest()
 
 
 def canonical_json(value: Any) -> bytes:

@@ -47,7 +47,7 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
     else:
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick
 
-        carry_out(spec, decisions, config, overrides, sweep_folder)
+        carry_out(spec, decisions, config, {"overrides": list(overrides)}, sweep_folder)
 
 
 def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,18 +47,32 @@ class Outcome:
     Attributes:
         seconds: stage → wall seconds from the first party that began it to the last that ended it.
         sent: sender → receiver → messages, bytes and ciphertexts.
-        tables: party → its table's digest under its own key.
+        facts: stage → party → what → digest, under the party's key, of what the stage worked with and made there.
+        rows: party → rows of its table, where the policy lets the terminal show them.
+        signatures: party → its signature under the run's manifest, and the state of its audit log.
         shown: stage → values that the policy let the terminal see.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     sent: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
-    tables: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    signatures: dict[str, dict[str, Any]] = field(default_factory=dict)
     shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def run(spec: Spec, folder: Path, listener: Listener) -> Outcome:
+def run(
+    spec: Spec,
+    folder: Path,
+    listener: Listener,
+    describe: Callable[[Outcome], dict[str, Any]],
+    original: Path | None = None,
+) -> Outcome:
     """Run ``spec`` in ``folder``. Whatever happens, no process is left behind.
+
+    Args:
+        describe: makes of the outcome what every party signs: the part of the run's manifest that repeats.
+        original: the folder of the run that this one repeats.
 
     Raises:
         DataError: where a table breaks its contract, or the parties' ids differ.
@@ -71,7 +85,8 @@ def run(spec: Spec, folder: Path, listener: Listener) -> Outcome:
     # A Unix socket's path must be short, and a run folder's may be long.
     with tempfile.TemporaryDirectory(prefix="sgb-") as sockets, _processes(spec, folder) as (checks, workers):
         _check_tables(spec, folder, checks, journal)
-        _follow(spec, folder, workers, journal, sockets)
+        _follow(spec, folder, workers, journal, sockets, original)
+        _attest(spec, workers, journal, describe(journal.outcome))
     return journal.outcome
 
 
@@ -112,11 +127,13 @@ def _check_tables(spec: Spec, folder: Path, checks: Template, journal: _Journal)
     journal.end("validate")
 
 
-def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal, sockets: str) -> None:
+def _follow(
+    spec: Spec, folder: Path, workers: Template, journal: _Journal, sockets: str, original: Path | None
+) -> None:
     """Give every worker its job, connect them, and note what they tell until all are done."""
     watch = Watch(workers, spec.cluster, stage="open", last_word="done", beats=True)
     journal.begin("open")
-    _send_jobs(spec, folder, workers, sockets)
+    _send_jobs(spec, folder, workers, sockets, original)
     peers: dict[str, str] = {}
     states: dict[tuple[str, str], int] = {}
     for name, message in watch.events():
@@ -139,11 +156,20 @@ def _follow(spec: Spec, folder: Path, workers: Template, journal: _Journal, sock
                 journal.listener.tree(message["trees"])
             case _:
                 journal.note(name, message)
+
+
+def _attest(spec: Spec, workers: Template, journal: _Journal, hashed: dict[str, Any]) -> None:
+    """Let every party sign the run's manifest, and go."""
+    watch = Watch(workers, spec.cluster, stage="attest", last_word="attested", beats=True)
+    for channel in workers.channels.values():
+        channel.send(order="attest", hashed=hashed)
+    for name, message in watch.events():
+        journal.note(name, message)
     for channel in workers.channels.values():
         channel.send(order="leave")
 
 
-def _send_jobs(spec: Spec, folder: Path, workers: Template, sockets: str) -> None:
+def _send_jobs(spec: Spec, folder: Path, workers: Template, sockets: str, original: Path | None) -> None:
     nonce = secrets.token_hex(32)
     identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
     for name, channel in workers.channels.items():
@@ -155,6 +181,7 @@ def _send_jobs(spec: Spec, folder: Path, workers: Template, sockets: str) -> Non
             identity=identities[name]._asdict() if identities else None,
             log=workers.log_of(name),
             sockets=sockets,
+            original=str(original) if original is not None else None,
         )
 
 
@@ -175,12 +202,12 @@ class _Journal:
         self.listener.stage(stage, "done")
 
     def checked(self, message: Message) -> None:
+        if message["rows"] is not None:
+            self.outcome.rows[message["party"]] = message["rows"]
         self.listener.checked(message["party"], message["rows"], message["features"])
 
     def note(self, name: str, message: Message) -> None:
         match message["event"]:
-            case "opened":
-                self.outcome.tables |= message["digests"]
             case "shown":
                 self.outcome.shown.setdefault(message["stage"], []).append(message["value"])
                 self.listener.shown(message["stage"], message["value"])
@@ -188,3 +215,8 @@ class _Journal:
                 self.listener.notice(message["text"])
             case "done":
                 self.outcome.sent[name] = message["sent"]
+                for party, facts in message["facts"].items():
+                    for stage, digests in facts.items():
+                        self.outcome.facts.setdefault(stage, {})[party] = digests
+            case "attested":
+                self.outcome.signatures |= message["signatures"]

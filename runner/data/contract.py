@@ -29,6 +29,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
+from runner.data.place import contract_path
 from runner.errors import DataError
 from runner.spec.columns import columns_of
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
@@ -94,18 +95,11 @@ def build_contract(spec: Spec, party: str) -> Contract:
     return Contract(schema, features)
 
 
-def bundled_contracts() -> Path:
-    """The folder of the contracts that come with the runner: the wheel's copy, else the checkout's ``schemas/``."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_schemas"
-    return installed if installed.is_dir() else package.parent / "schemas"
-
-
 def _load(party: str, reference: str) -> Any:
     where = f"data.tables.{party}.contract = {reference}"
     file, _, class_name = reference.partition(":")
-    path = next((path for path in (Path(file), bundled_contracts() / file) if path.is_file()), None)
-    if path is None:
+    path = contract_path(reference)
+    if not path.is_file():
         raise DataError(
             f"{party}'s contract is not there",
             where=where,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner.data.place import contract_path
 from runner.data.table import PreparedTable
-from runner.files import make_private_dir
+from runner.errors import BundleError
+from runner.files import file_digest, make_private_dir, write_json
 from runner.keys.keyring import Keyring
 from runner.keys.store import open_keyring
 from runner.policy.audit import AuditLog
 from runner.spec.model import Spec
+
+PRIVATE_SNAPSHOT = "private_snapshot.json"  # what only this party needs to repeat its side of the run
 
 
 @dataclass
@@ -26,6 +33,8 @@ class Site:
         audit: its audit log.
         emit: sends an event to the driver.
         prepared: its checked table, or None where it brings none.
+        facts: stage → what → digest of what the stage worked with and made, under the party's key: what a repeated run
+            is compared by.
     """
 
     party: str
@@ -34,6 +43,7 @@ class Site:
     audit: AuditLog
     emit: Callable[..., Any]
     prepared: PreparedTable | None
+    facts: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def table(self) -> PreparedTable:
@@ -46,6 +56,11 @@ class Site:
         """Go on with these features of the table only, in this order."""
         self.prepared = self.table.with_features(names)
 
+    def note(self, stage: str, what: str, content: bytes) -> None:
+        """Keep the digest of something that this party worked with or made in a stage."""
+        digest = hmac.new(self.derive("facts"), content, hashlib.sha256).hexdigest()
+        self.facts.setdefault(stage, {})[what] = digest
+
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, the same in every run of this party."""
         return self.keys.derive(purpose)
@@ -56,9 +71,43 @@ class Site:
         return tuple(int.from_bytes(key[at : at + 4], "big") for at in range(0, len(key), 4))
 
 
-def open_site(spec: Spec, party: str, folder: Path, table: PreparedTable | None, emit: Callable[..., Any]) -> Site:
-    """Open one party's private things; its key file is made at first use."""
-    keys = open_keyring(party, spec.parties[party])
+def open_site(
+    spec: Spec,
+    party: str,
+    folder: Path,
+    table: PreparedTable | None,
+    emit: Callable[..., Any],
+    original: Path | None = None,
+) -> Site:
+    """Open one party's private things; its key file is made at first use.
+
+    Args:
+        original: the folder of a run that is to be repeated: seeds and digest keys are then that run's, if the party's
+            private snapshot is there.
+    """
+    keys = open_keyring(party, spec.parties[party], _run_secret(original, party) if original is not None else None)
     own = make_private_dir(folder / "parties" / party)
+    write_json(own / PRIVATE_SNAPSHOT, {"run_secret": keys.run_secret.hex()})
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))
-    return Site(party, own, keys, audit, emit, table)
+    site = Site(party, own, keys, audit, emit, table)
+    if table is not None:
+        settings = spec.data.tables[party]
+        site.facts["validate"] = {"table": table.digest(site.derive("table"))}
+        site.note("validate", "file", file_digest(Path(settings.path)))
+        site.note("validate", "contract", file_digest(contract_path(settings.contract)))
+    return site
+
+
+def _run_secret(original: Path, party: str) -> bytes | None:
+    path = original / "parties" / party / PRIVATE_SNAPSHOT
+    if not path.exists():
+        return None
+    try:
+        return bytes.fromhex(json.loads(path.read_bytes())["run_secret"])
+    except (ValueError, LookupError, TypeError):
+        raise BundleError(
+            f"{party}'s private snapshot cannot be read",
+            where=str(path),
+            why="it is not what the runner wrote",
+            fix="restore it from a copy, or remove it: the run is then repeated with the party's present key",
+        ) from None

@@ -27,6 +27,7 @@ class AuditLog:
         self._path = path
         self._key = key
         self._previous = START
+        self._lines = 0
         self._lock = threading.Lock()
 
     def record(self, direction: str, fields: dict[str, Any], payload: bytes | None = None) -> None:
@@ -44,20 +45,36 @@ class AuditLog:
             finally:
                 os.close(descriptor)
             self._previous = digest
+            self._lines += 1
+
+    def head(self) -> tuple[int, str]:
+        """How many lines there are, and the digest of the last: whoever signs it signs the whole log."""
+        with self._lock:
+            return self._lines, self._previous
 
 
-def first_broken_line(path: Path) -> int | None:
-    """The number (from 1) of the first line that does not follow from the one before; None for a whole chain."""
+def read_log(path: Path) -> tuple[list[dict[str, Any]], int | None]:
+    """The lines of a log as far as they follow from one another, and the number (from 1) of the first that does not.
+
+    The number is None for a whole chain.
+    """
     previous = START
+    entries: list[dict[str, Any]] = []
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         try:
             entry = json.loads(line)
             stated = entry.pop("digest")
             whole = canonical_json({**entry, "digest": stated}) + b"\n" == line
         except (ValueError, TypeError, AttributeError, LookupError):
-            return number
+            return entries, number
         digest = hashlib.sha256(canonical_json(entry)).hexdigest()
         if not whole or stated != digest or entry.get("previous") != previous:
-            return number
+            return entries, number
         previous = digest
-    return None
+        entries.append({**entry, "digest": digest})
+    return entries, None
+
+
+def first_broken_line(path: Path) -> int | None:
+    """The number (from 1) of the first line that does not follow from the one before; None for a whole chain."""
+    return read_log(path)[1]

@@ -17,6 +17,7 @@ def align(context: Context) -> None:
     key = context.nonce.encode()
 
     def describe(site: Site) -> str:
+        site.note("align", "ids", site.table.id_digest(site.derive("ids")).encode())
         return f"{len(site.table.ids)} {site.table.id_digest(key)}"
 
     found = context.gate.exchange(context.everywhere(describe), stage="align", kind="ids", form=IDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
 
 
 def _write(site: Site, metrics: dict[str, float]) -> None:
+    site.note("evaluate", "metrics", json.dumps(metrics, sort_keys=True).encode())
     write_json(site.folder / METRICS_FILE, metrics)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from secretflow.ml.boost.sgb_v.model import SgbModel
@@ -49,6 +50,8 @@ def _gains(form: str) -> Any:
 
 def _write(parties: tuple[str, ...]) -> Any:
     def write(site: Site, *gains: dict[str, float]) -> None:
-        write_json(site.folder / IMPORTANCE_FILE, dict(zip(parties, gains, strict=True)))
+        importance = dict(zip(parties, gains, strict=True))
+        site.note("explain", "importance", json.dumps(importance, sort_keys=True).encode())
+        write_json(site.folder / IMPORTANCE_FILE, importance)
 
     return write

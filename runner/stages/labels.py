@@ -14,6 +14,7 @@ from secretflow.device import PYUObject, SPUObject
 
 from runner.engine.site import Site
 from runner.errors import DataError
+from runner.policy.gate import payload_bytes
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel, SingleLabel
 from runner.spec.model import Stage
 from runner.stages.context import Context
@@ -46,7 +47,7 @@ def join_labels(context: Context, stage: Stage = "label") -> Labels:
     label = context.spec.label
     match label:
         case SingleLabel():
-            return Labels(context.at(label.holder, lambda site: site.table.label))
+            return Labels(context.at(label.holder, lambda site: _noted(site, site.table.label, stage)))
         case RowShardedLabel():
             return _join_shards(context, label, stage)
         case JointLabel():
@@ -54,7 +55,7 @@ def join_labels(context: Context, stage: Stage = "label") -> Labels:
             value = context.gate.deliver(
                 combined, label.holder, stage=stage, kind="labels", form=f"combined label ({label.rule})"
             )
-            return Labels(context.at(label.holder, _checked, value))
+            return Labels(context.at(label.holder, lambda site, value: _checked(site, value, stage), value))
         case SecretLabel():
             return Labels(_combine(context, label, stage))
 
@@ -70,7 +71,8 @@ def _join_shards(context: Context, label: RowShardedLabel, stage: Stage) -> Labe
     def join(site: Site, *shards: Any) -> Any:
         return _joined(np.vstack(shards), label, holder_owns=label.holder in label.owners)
 
-    value = context.at(label.holder, lambda site, value: _checked(site, value), context.at(label.holder, join, *shards))
+    joined = context.at(label.holder, join, *shards)
+    value = context.at(label.holder, lambda site, value: _checked(site, value, stage), joined)
     if label.on_missing == "error":
         return Labels(value)
     known = context.at(label.holder, lambda site, value: ~np.isnan(value), value)
@@ -110,7 +112,7 @@ def _joined(shards: Any, label: RowShardedLabel, *, holder_owns: bool) -> Any:
     return value
 
 
-def _checked(site: Site, value: Any) -> Any:
+def _checked(site: Site, value: Any, stage: Stage) -> Any:
     """The joined label, if a model can be trained on it."""
     value = np.asarray(value, dtype=np.float64).reshape(-1)
     training = value[~site.table.test]
@@ -121,6 +123,11 @@ def _checked(site: Site, value: Any) -> Any:
             why="a model cannot learn to tell apart what is all the same",
             fix="look at label.rule and label.threshold, or bring more rows",
         )
+    return _noted(site, value, stage)
+
+
+def _noted(site: Site, value: Any, stage: Stage) -> Any:
+    site.note(stage, "label", payload_bytes(value))
     return value
 
 

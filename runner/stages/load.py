@@ -98,6 +98,7 @@ def _own_manifest(context: Context, site: Site) -> Manifest:
 
 
 def _read_part(context: Context, site: Site, manifest: Manifest) -> dict[str, Any]:
+    site.note("load", "bundle", manifest.bundle.encode())
     trained = context.spec.trained_as(site.party)
     return read_part(context.bundles[site.party], trained, manifest, site.keys)
 

@@ -14,6 +14,7 @@ from secretflow.device import PYUObject, SPUObject
 
 from runner.engine.site import Site
 from runner.files import write_atomically
+from runner.policy.gate import payload_bytes
 from runner.spec.model import Form
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
@@ -120,6 +121,8 @@ def _write(id_column: str, form: Form, *, selected: bool) -> Any:
             columns = {id_column: table.ids[rows], "class": values}
         else:
             columns = {id_column: table.ids[rows], "score": np.asarray(values, dtype=np.float32)}
+        for name, column in columns.items():
+            site.note("predict", "ids" if name == id_column else form, payload_bytes(column))
         label = table.truth if table.truth is not None else table.label
         if label is not None and form != "top_k":
             columns["label"] = pa.array(label[rows], from_pandas=True)  # a row without a label: null

@@ -35,6 +35,7 @@ def save(context: Context, model: Any) -> Manifest:
     signatures = exchange_signatures(context, dict.fromkeys(context.sites, manifest), "save", SIGNATURE)
 
     def complete(site: Site) -> None:
+        site.note("save", "bundle", manifest.bundle.encode())
         write_manifest(context.bundles[site.party], manifest, signatures)
 
     context.gate.finish(context.everywhere(complete))
@@ -44,6 +45,7 @@ def save(context: Context, model: Any) -> Manifest:
 def _entries(context: Context, contents: dict[str, PYUObject]) -> dict[str, PartyEntry]:
     def describe(site: Site, content: bytes) -> str:
         table = site.table
+        site.note("train", "model part", content)
         columns = columns_digest(table.names, table.dtypes, site.keys)
         return f"{len(table.names)} {columns} {content_digest(content, site.keys)}"
 

@@ -42,6 +42,7 @@ from runner.spec.model import Spec  # noqa: E402
 from runner.spec.parse import parse  # noqa: E402
 from runner.stages.context import Context  # noqa: E402
 from runner.stages.plan import run_plan  # noqa: E402
+from runner.worker.attest import attest  # noqa: E402
 
 HEARTBEAT_SECONDS = 1.0
 ABORTED = 70
@@ -69,6 +70,7 @@ class _Worker:
         self._orders: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._stage = "start"
         self._proxy: SecureProxy | None = None
+        self._sites: dict[str, Site] = {}
 
     def run(self) -> int:
         _log_to(self._folder / self._job["log"])
@@ -81,7 +83,21 @@ class _Worker:
                 return self._fail(error)
             except _SendFailed:  # SecretFlow's signal for the same failure came just now
                 return self._fail(error)
-        self._channel.send(event="done", sent=self._sent())
+        self._channel.send(
+            event="done",
+            sent=self._sent(),
+            facts={party: site.facts for party, site in self._sites.items()},
+        )
+        return self._attest()
+
+    def _attest(self) -> int:
+        """Sign the run's manifest, if it says of this party's side what this party knows; keep a copy."""
+        hashed = self._await("attest")["hashed"]
+        try:
+            signed = {party: attest(site, hashed) for party, site in self._sites.items()}
+        except RunnerError as error:
+            return self._fail(error)
+        self._channel.send(event="attested", signatures=signed)
         self._await("leave")
         return 0
 
@@ -97,16 +113,11 @@ class _Worker:
         return failure.code
 
     def _work(self, spec: Spec) -> None:
-        sites = {
-            party: open_site(
-                spec, party, self._folder, read_table(memory) if party in spec.data.tables else None, self._emit
-            )
-            for party, memory in self._tables.items()
-        }
-        digests = {
-            party: site.table.digest(site.derive("table")) for party, site in sites.items() if party in spec.data.tables
-        }
-        self._emit(event="opened", digests=digests)
+        original = Path(self._job["original"]) if self._job["original"] else None
+        sites = self._sites
+        for party, memory in self._tables.items():
+            table = read_table(memory) if party in spec.data.tables else None
+            sites[party] = open_site(spec, party, self._folder, table, self._emit, original)
         # This party's own word, read by this party's own process: no driver can make it do more than it grants.
         self._grants = load_grants(spec, self._parties)
         self._decisions = decide(spec, self._grants)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support import PROJECT
 
-from runner.data.contract import Contract, build_contract, bundled_contracts
+from runner.data.contract import Contract, build_contract
+from runner.data.place import bundled_contracts
 from runner.errors import DataError
 from runner.spec.model import Spec
 from runner.spec.parse import parse
