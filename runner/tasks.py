@@ -18,8 +18,9 @@ from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
-from runner.spec.compose import to_spec
+from runner.spec.compose import to_request, to_spec
 from runner.spec.model import Spec
+from runner.spec.request import TASKS, Request
 
 
 def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | None) -> None:
@@ -33,6 +34,10 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
     Raises:
         RunnerError: with the exit code of what went wrong.
     """
+    request = to_request(config)
+    if OmegaConf.select(config, "task.name") in TASKS:
+        _answer(config, overrides, request)
+        return
     spec = to_spec(_settled(config, overrides))
     decisions = decide(spec, load_grants(spec, spec.parties))
     for warning in warnings_of(spec):
@@ -48,6 +53,21 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick
 
         carry_out(spec, decisions, config, {"overrides": list(overrides)}, sweep_folder)
+
+
+def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:
+    """Do what is asked about runs that are over."""
+    from runner import records, reproduction
+
+    match config.task.name:
+        case "reproduce":
+            reproduction.reproduce_run(overrides, request)
+        case "verify":
+            records.verify_run(request)
+        case "diff":
+            records.diff_runs(request)
+        case "rekey":
+            records.rekey_party(config, request)
 
 
 def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from runner.cluster.channel import Channel
+from runner.spec.model import Cluster
 
 ALL_PARTIES = "all parties"  # the one child of debug mode
 CHECK_LOG = "check.log"
@@ -37,7 +38,13 @@ class Template:
     """
 
     def __init__(
-        self, kind: str, children: Children, tables: Mapping[str, int], log: Path, preload: Iterable[str] = ()
+        self,
+        kind: str,
+        children: Children,
+        tables: Mapping[str, int],
+        log: Path,
+        preload: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._kind = kind
         ours, theirs = {}, {}
@@ -64,7 +71,7 @@ class Template:
                 stderr=output,
                 pass_fds=[there.fileno() for there in theirs.values()] + sorted(handed),
                 start_new_session=True,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **_ENVIRONMENT, **(environment or {})},
             )
         for there in theirs.values():
             there.close()
@@ -97,3 +104,15 @@ _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
 def table_memory(parties: Iterable[str]) -> dict[str, int]:
     """Anonymous memory for each party's checked table, as file descriptors."""
     return {party: os.memfd_create(f"table-{party}") for party in parties}
+
+
+def conditions(cluster: Cluster) -> dict[str, str]:
+    """The environment variables that the cluster's settings come to."""
+    found = {}
+    if cluster.hash_seed is not None:
+        found["PYTHONHASHSEED"] = str(cluster.hash_seed)
+    if cluster.threads is not None:
+        pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+        found |= dict.fromkeys(pools, str(cluster.threads))
+        found["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if cluster.threads > 1 else 'false'}"
+    return found

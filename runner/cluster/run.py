@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runner.cluster.channel import Message
-from runner.cluster.processes import ALL_PARTIES, CHECK_LOG, START_LOG, Template, table_memory
+from runner.cluster.processes import ALL_PARTIES, CHECK_LOG, START_LOG, Template, conditions, table_memory
 from runner.cluster.tls import make_identities
 from runner.cluster.watch import Watch
 from runner.files import make_private_dir
@@ -98,9 +98,10 @@ def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template, Template]]:
         hosts = {ALL_PARTIES: tuple(spec.parties)}
     checked = {party: (party,) for party in spec.data.tables}
     memory = table_memory(spec.parties)
+    environment = conditions(spec.cluster)
     with (
-        Template("check", checked, memory, folder / CHECK_LOG, _check_imports(spec)) as checks,
-        Template("work", hosts, memory, folder / START_LOG) as workers,
+        Template("check", checked, memory, folder / CHECK_LOG, _check_imports(spec), environment) as checks,
+        Template("work", hosts, memory, folder / START_LOG, environment=environment) as workers,
     ):
         for descriptor in memory.values():
             os.close(descriptor)

@@ -33,6 +33,8 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
     contract = build_contract(spec, party)
     named = columns_of(spec, party)
     frame = _read(party, Path(spec.data.tables[party].path))
+    if spec.cluster.shuffle_rows:
+        frame = frame.sample(fraction=1.0, shuffle=True)
     _validate(party, frame, contract, folder)
     ordered = frame.sort(spec.data.id)
     ids = ordered[spec.data.id].to_numpy()

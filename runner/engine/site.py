@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,11 @@ from typing import Any
 
 from runner.data.place import contract_path
 from runner.data.table import PreparedTable
-from runner.errors import BundleError
 from runner.files import file_digest, make_private_dir, write_json
 from runner.keys.keyring import Keyring
-from runner.keys.store import open_keyring
+from runner.keys.store import PRIVATE_SNAPSHOT, open_keyring, run_secret_of
 from runner.policy.audit import AuditLog
 from runner.spec.model import Spec
-
-PRIVATE_SNAPSHOT = "private_snapshot.json"  # what only this party needs to repeat its side of the run
 
 
 @dataclass
@@ -85,7 +81,7 @@ def open_site(
         original: the folder of a run that is to be repeated: seeds and digest keys are then that run's, if the party's
             private snapshot is there.
     """
-    keys = open_keyring(party, spec.parties[party], _run_secret(original, party) if original is not None else None)
+    keys = open_keyring(party, spec.parties[party], run_secret_of(original, party) if original is not None else None)
     own = make_private_dir(folder / "parties" / party)
     write_json(own / PRIVATE_SNAPSHOT, {"run_secret": keys.run_secret.hex()})
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))
@@ -96,18 +92,3 @@ def open_site(
         site.note("validate", "file", file_digest(Path(settings.path)))
         site.note("validate", "contract", file_digest(contract_path(settings.contract)))
     return site
-
-
-def _run_secret(original: Path, party: str) -> bytes | None:
-    path = original / "parties" / party / PRIVATE_SNAPSHOT
-    if not path.exists():
-        return None
-    try:
-        return bytes.fromhex(json.loads(path.read_bytes())["run_secret"])
-    except (ValueError, LookupError, TypeError):
-        raise BundleError(
-            f"{party}'s private snapshot cannot be read",
-            where=str(path),
-            why="it is not what the runner wrote",
-            fix="restore it from a copy, or remove it: the run is then repeated with the party's present key",
-        ) from None

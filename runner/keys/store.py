@@ -21,6 +21,7 @@ from runner.spec.model import Party
 
 SCRYPT = {"n": 2**17, "r": 8, "p": 1}  # 128 MB and some 0.4 s for each guess (OWASP's recommendation)
 FORMER_KEYS = "former_keys.json"
+PRIVATE_SNAPSHOT = "private_snapshot.json"  # what only this party needs to repeat its side of a run
 
 
 def open_keyring(party: str, settings: Party, run_secret: bytes | None = None) -> Keyring:
@@ -185,3 +186,23 @@ def _create_once(path: Path, content: bytes) -> None:
     finally:
         os.close(descriptor)
         temporary.unlink()
+
+
+def run_secret_of(original: Path, party: str) -> bytes | None:
+    """The run secret with which a party ran, from its private snapshot in the run folder; None where there is none.
+
+    Raises:
+        BundleError: where it cannot be read.
+    """
+    path = original / "parties" / party / PRIVATE_SNAPSHOT
+    if not path.exists():
+        return None
+    try:
+        return bytes.fromhex(json.loads(path.read_bytes())["run_secret"])
+    except (ValueError, LookupError, TypeError):
+        raise BundleError(
+            f"{party}'s private snapshot cannot be read",
+            where=str(path),
+            why="it is not what the runner wrote",
+            fix="restore it from a copy, or remove it: the run is then repeated with the party's present key",
+        ) from None

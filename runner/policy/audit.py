@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from runner.files import PRIVATE_FILE, canonical_json
 
 START = "0" * 64
@@ -78,3 +80,10 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], int | None]:
 def first_broken_line(path: Path) -> int | None:
     """The number (from 1) of the first line that does not follow from the one before; None for a whole chain."""
     return read_log(path)[1]
+
+
+def payload_bytes(value: Any) -> bytes:
+    """A value as bytes, the same at both ends of a flow."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
+    return repr(value).encode()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from secretflow.device import PYU, PYUObject, SPUObject, reveal, wait
 
-from runner.policy.audit import AuditLog
+from runner.policy.audit import AuditLog, payload_bytes
 from runner.policy.decide import Decision, denied
 from runner.policy.flows import SPU, TERMINAL, Flow, Kind
 from runner.spec.model import Stage
@@ -136,10 +136,3 @@ class Gate:
             return value
 
         return record
-
-
-def payload_bytes(value: Any) -> bytes:
-    """A value as bytes, the same at both ends of a flow."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.str}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
-    return repr(value).encode()

@@ -39,6 +39,7 @@ def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, fo
         "party_order": list(spec.party_order()),
         "seeds": {"sgb.seed": spec.sgb.seed, "data.split.key": spec.data.split.key},
         "rows": outcome.rows,
+        "plan": ["validate", *spec.stages()],
         "stages": {stage: outcome.facts.get(stage, {}) for stage in ("validate", *spec.stages())},
         "model": _bundle_id(source, spec),
         "policy": [{**d.flow._asdict(), "allowed": d.allowed, "line": d.line} for d in decisions],

@@ -19,7 +19,7 @@ def describe_plan(spec: Spec, decisions: Sequence[Decision]) -> str:
         f"Crypto    {spec.crypto.scheme}, {spec.crypto.key_bits} bits",
         f"Plan      {' → '.join(('check tables', *spec.stages()))}",
         "",
-        *_table([("stage", "what", "from → to", "decision", "form", "by"), *_rows(spec, decisions)]),
+        *table([("stage", "what", "from → to", "decision", "form", "by"), *_rows(spec, decisions)]),
     ]
     return "\n".join(lines)
 
@@ -44,6 +44,6 @@ def _ends(pairs: Sequence[tuple[str, str]], everybody: int) -> str:
     return f"{', '.join(senders)} → {', '.join(receivers)}"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

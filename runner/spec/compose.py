@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.errors import SpecError
 from runner.spec.model import Spec
 from runner.spec.parse import allowed, parse, setting_names
+from runner.spec.request import Request, split_request
 from runner.spec.suggest import advise
 
 
@@ -29,7 +30,16 @@ def to_spec(config: DictConfig) -> Spec:
     Raises:
         SpecError: for anything that the typed spec does not allow.
     """
-    return parse(to_values(config))
+    return parse(split_request(to_values(config))[0])
+
+
+def to_request(config: DictConfig) -> Request:
+    """What a composed configuration asks about runs that are over.
+
+    Raises:
+        SpecError: where it asks for nothing that the task can do.
+    """
+    return split_request(to_values(config))[1]
 
 
 def to_values(config: DictConfig) -> dict[str, Any]:

@@ -182,6 +182,8 @@ class Explain(Section, frozen=True, kw_only=True):
 class Cluster(Section, frozen=True, kw_only=True):
     """Where the parties' processes run, and how long anything may take before the run is given up.
 
+    ``threads`` bounds the pools of threads in each process, ``hash_seed`` is Python's for sets of texts, and with
+    ``shuffle_rows`` tables are read with their rows in a random order: none of them changes a result.
     With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
     """
 
@@ -193,6 +195,9 @@ class Cluster(Section, frozen=True, kw_only=True):
     stage_timeout: Seconds = 7200.0
     message_timeout: Seconds = 600.0
     keep_messages: bool = False
+    threads: Annotated[int, Meta(ge=1)] | None = None
+    hash_seed: Annotated[int, Meta(ge=0, lt=2**32)] | None = None
+    shuffle_rows: bool = False
 
 
 class Spec(Section, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from secretflow.device import PYUObject, SPUObject
 
 from runner.engine.site import Site
 from runner.errors import DataError
-from runner.policy.gate import payload_bytes
+from runner.policy.audit import payload_bytes
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel, SingleLabel
 from runner.spec.model import Stage
 from runner.stages.context import Context

@@ -14,7 +14,7 @@ from secretflow.device import PYUObject, SPUObject
 
 from runner.engine.site import Site
 from runner.files import write_atomically
-from runner.policy.gate import payload_bytes
+from runner.policy.audit import payload_bytes
 from runner.spec.model import Form
 from runner.stages.context import Context
 from runner.stages.floors import require_rows

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+from pathlib import Path
 from typing import Any
 
 from runner.engine.site import Site
 from runner.errors import SecurityError
-from runner.files import canonical_json, write_json
+from runner.files import canonical_json, file_digest, write_json
+from runner.keys.keyring import Keyring
 
 MANIFEST = "manifest.json"
+# Files that go on, are signed in another way, or change with the party's key.
+NOT_RESULTS = {MANIFEST, "audit.jsonl", "worker.log", "spu.log", "bundle/part.key"}
 
 
 def attest(site: Site, hashed: dict[str, Any]) -> dict[str, Any]:
     """Sign the run's manifest, and keep a copy in the party's own folder.
 
     A party signs only what it knows of its own side: the digests of what its stages worked with and made. With the
-    manifest it signs the state of its audit log, so that no line of that can be changed later.
+    manifest it signs the state of its audit log and the digests of the files that the run left in its folder, so that
+    none of them can be changed later.
 
     Args:
         hashed: the part of the manifest that is the same whenever the run is repeated.
@@ -33,13 +39,28 @@ def attest(site: Site, hashed: dict[str, Any]) -> dict[str, Any]:
             fix="look into the party's log; do not trust this run",
         )
     lines, head = site.audit.head()
-    digest = hashlib.sha256(canonical_json(hashed)).hexdigest()
-    signed = {"digest": digest, "audit": {"lines": lines, "head": head}}
+    signed = {
+        "digest": hashlib.sha256(canonical_json(hashed)).hexdigest(),
+        "audit": {"lines": lines, "head": head},
+        "files": result_digests(site.folder, site.keys),
+    }
     signature = {**signed, "key": site.keys.public, "signature": site.keys.sign(signed_text(signed))}
     write_json(site.folder / MANIFEST, {"hashed": hashed, **signature})
     return signature
 
 
 def signed_text(signed: dict[str, Any]) -> bytes:
-    """What a party signs of a run: the digest of the manifest, and how far its audit log went."""
-    return b"sgb-runner: the manifest of our run\n" + canonical_json({k: signed[k] for k in ("digest", "audit")})
+    """What a party signs of a run: the digest of the manifest, how far its audit log went, and what it has on disk."""
+    content = {name: signed[name] for name in ("digest", "audit", "files")}
+    return b"sgb-runner: the manifest of our run\n" + canonical_json(content)
+
+
+def result_digests(folder: Path, keys: Keyring) -> dict[str, str]:
+    """File → digest under the party's key, of every file that a run left in the party's folder."""
+    key = keys.derive("files")
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        name: hmac.new(key, file_digest(path), hashlib.sha256).hexdigest()
+        for name, path in files.items()
+        if name not in NOT_RESULTS and not name.startswith("messages/")
+    }

@@ -28,6 +28,8 @@ ORDER = (
     ("provenance",),
     ("report",),
     ("execution",),
+    ("reproduction",),
+    ("records",),
     ("tasks",),
     ("__main__",),
 )

@@ -1,0 +1,35 @@
+"""Asking each party about its own files, in a process of its own, without secretflow and without a run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.cluster.channel import Message
+from runner.cluster.processes import Template
+from runner.cluster.watch import Watch
+from runner.spec.model import Cluster
+
+
+def ask_parties(orders: Mapping[str, Mapping[str, Any]], limits: Cluster) -> dict[str, Message]:
+    """Give each party's process an order; return the parties' answers.
+
+    Args:
+        orders: party → what :mod:`runner.worker.offline` does for it.
+
+    Raises:
+        RunnerError: what a party's process raised, or ClusterError where it died.
+    """
+    answers: dict[str, Message] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="sgb-") as folder,
+        Template("offline", dict.fromkeys(orders, ()), {}, Path(folder) / "offline.log") as parties,
+    ):
+        watch = Watch(parties, limits, stage="offline", last_word="answered", beats=False)
+        for party, channel in parties.channels.items():
+            channel.send(**orders[party])
+        for party, message in watch.events():
+            answers[party] = message
+    return answers

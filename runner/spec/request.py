@@ -1,0 +1,79 @@
+"""What is asked about runs that are over: to repeat, verify or compare them, or to change a party's key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import field
+
+from runner.errors import SpecError
+from runner.spec.base import PartyName, Section
+
+Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
+TASKS = ("reproduce", "verify", "diff", "rekey")
+
+
+class Reproduce(Section, frozen=True, kw_only=True):
+    """Conditions under which the run is repeated, one run each, to show that its results do not depend on them."""
+
+    vary: tuple[Condition, ...] = ()
+
+
+class Rekey(Section, frozen=True, kw_only=True):
+    """Whose key is changed; models outside of ``outputs`` that are encrypted with it; what locks the new one."""
+
+    party: PartyName | None = None
+    models: tuple[str, ...] = ()
+    passphrase_env: str | None = None
+
+
+class Request(Section, frozen=True, kw_only=True):
+    """The settings of ``task=reproduce``, ``verify``, ``diff`` and ``rekey``."""
+
+    run: str | None = None
+    other: str | None = None
+    allow_overrides: bool = False
+    reproduce: Reproduce = field(default_factory=Reproduce)
+    rekey: Rekey = field(default_factory=Rekey)
+
+
+KEYS = tuple(Request.__struct_fields__)
+
+
+def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
+    """The settings of a spec, and those of a request, out of one composed configuration.
+
+    Raises:
+        SpecError: for a setting of the request that is not valid, or has no effect with this task, or is missing.
+    """
+    rest = {key: value for key, value in values.items() if key not in KEYS}
+    try:
+        request = msgspec.convert({key: values[key] for key in KEYS if key in values}, Request)
+    except msgspec.ValidationError as error:
+        reason, _, location = str(error).partition(" - at `$.")
+        where = location.rstrip("`") or "command line"
+        raise SpecError(
+            f"{where} is not valid", where=where, why=reason, fix="see `python -m runner --help` and conf/config.yaml"
+        ) from None
+    _check(request, str((values.get("task") or {}).get("name")))
+    return rest, request
+
+
+def _check(request: Request, task: str) -> None:
+    needed = {"reproduce": ("run",), "verify": ("run",), "diff": ("run", "other"), "rekey": ("rekey",)}.get(task, ())
+    taken = (*needed, "allow_overrides", "reproduce") if task == "reproduce" else needed
+    plain = Request()
+    for key in KEYS:
+        if key not in taken and getattr(request, key) != getattr(plain, key):
+            raise SpecError(
+                f"{key} has no effect",
+                where=key,
+                why=f"task={task} does not heed it",
+                fix=f"remove {key} from the command",
+            )
+    for key in needed:
+        if getattr(request, key) in (None, plain.rekey):
+            setting = "rekey.party=<name>" if key == "rekey" else f"{key}=outputs/<day>/<time>-<id>"
+            raise SpecError(f"{key} is not given", where=key, why=f"task={task} is about it", fix=f"add {setting}")

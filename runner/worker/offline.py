@@ -1,0 +1,43 @@
+"""What a party does about runs that are over, in a process of its own: no secretflow, no peer, its own files only."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from runner.cluster.channel import Channel
+from runner.errors import RunnerError, StageError
+from runner.worker.difference import compare_parts
+from runner.worker.rekey import rekey
+from runner.worker.verify import verify
+
+Order = dict[str, Any]
+_ORDERS: dict[str, Callable[[Order], dict[str, Any]]] = {
+    "verify": verify,
+    "compare": compare_parts,
+    "rekey": rekey,
+}
+
+
+def answer(channel: Channel, tables: dict[str, int]) -> int:
+    """Wait for one order, and answer it."""
+    order = channel.receive()
+    if order is None:
+        return 1
+    try:
+        reply = _ORDERS[order["order"]](order)
+    except RunnerError as error:
+        channel.send(event="failed", party=order["party"], stage="offline", error=error.to_dict())
+        return error.code
+    except Exception as error:  # noqa: BLE001 - told to the driver, whatever it is
+        unforeseen = StageError(
+            f"{order['party']}'s files could not be looked at",
+            where=f"party {order['party']}, {order['order']}",
+            why=f"{type(error).__name__} was raised at {traceback.extract_tb(error.__traceback__)[-1].name}",
+            fix="report this with the command that you typed",
+        )
+        channel.send(event="failed", party=order["party"], stage="offline", error=unforeseen.to_dict())
+        return unforeseen.code
+    channel.send(event="answered", **reply)
+    return 0

@@ -1,0 +1,129 @@
+"""A party's check of what a finished run left in its own folder."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from runner.bundle.layout import MANIFEST as BUNDLE_MANIFEST
+from runner.bundle.layout import bundle_folder
+from runner.bundle.manifest import read_manifest, read_signatures
+from runner.bundle.part import content_digest, part_bytes, read_part
+from runner.errors import BundleError
+from runner.files import canonical_json, file_digest
+from runner.keys.keyring import Keyring, signed_by
+from runner.keys.store import open_keyring, run_secret_of
+from runner.policy.audit import read_log
+from runner.policy.flows import SPU, TERMINAL
+from runner.spec.model import Spec
+from runner.spec.parse import parse
+from runner.worker.attest import MANIFEST, result_digests, signed_text
+
+Finding = tuple[str, bool, str]  # what was checked, whether it is as it should be, and a word about it
+
+
+def verify(order: dict[str, Any]) -> dict[str, Any]:
+    """Check a party's copy of the manifest, its signature, its audit log, its results and its part of the model.
+
+    Args:
+        order: ``party``, ``spec`` (plain values), ``run`` (the run folder), ``manifest`` (the run's).
+
+    Returns:
+        ``findings``, and ``flows``: how often which flow left or reached the party, for comparison with the others'.
+    """
+    spec, party, run = parse(order["spec"]), order["party"], Path(order["run"])
+    keys = open_keyring(party, spec.parties[party], run_secret_of(run, party))
+    folder = run / "parties" / party
+    signed = order["manifest"]["signatures"].get(party, {})
+    findings = [_own_copy(folder, order["manifest"]), _signature(keys, signed), _results(folder, keys, signed)]
+    entries, audit = _audit(folder, signed)
+    findings.append(audit)
+    if (bundle_folder(run, party) / BUNDLE_MANIFEST).exists():
+        findings.append(_model(run, party, keys, order["manifest"]["hashed"]["model"]))
+    if party in spec.data.tables:
+        findings.append(_table(spec, party, keys, order["manifest"]["hashed"]))
+    return {"findings": findings, "flows": _flows(entries)}
+
+
+def _own_copy(folder: Path, manifest: dict[str, Any]) -> Finding:
+    try:
+        own = json.loads((folder / MANIFEST).read_bytes())
+        same = own["hashed"] == manifest["hashed"] and own["digest"] == manifest["digest"]
+        whole = hashlib.sha256(canonical_json(own["hashed"])).hexdigest() == own["digest"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return "own copy of the manifest", False, "it is missing or damaged"
+    return "own copy of the manifest", same and whole, "the same" if same and whole else "it is another one"
+
+
+def _signature(keys: Keyring, signed: dict[str, Any]) -> Finding:
+    what = "signature"
+    try:
+        own = signed["key"] in {keys.public, *(former.key for former in keys.former)}
+        good = signed_by(signed["key"], signed["signature"], signed_text(signed))
+    except (LookupError, TypeError, ValueError):
+        return what, False, "it is missing or damaged"
+    if not own:
+        return what, False, "it was made with a key that is not the party's"
+    return what, good, "by the party's own key" if good else "it does not fit the manifest"
+
+
+def _results(folder: Path, keys: Keyring, signed: dict[str, Any]) -> Finding:
+    stated, found = signed.get("files", {}), result_digests(folder, keys)
+    changed = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
+    if changed:
+        return "results", False, f"changed, missing or new: {', '.join(changed)}"
+    return "results", True, f"{len(found)} files as they were written"
+
+
+def _audit(folder: Path, signed: dict[str, Any]) -> tuple[list[dict[str, Any]], Finding]:
+    what = "audit log"
+    try:
+        entries, broken = read_log(folder / "audit.jsonl")
+    except OSError:
+        return [], (what, False, "it is missing")
+    if broken is not None:
+        return entries, (what, False, f"line {broken} does not follow from the one before")
+    head = entries[-1]["digest"] if entries else "0" * 64
+    if {"lines": len(entries), "head": head} != signed.get("audit"):
+        return entries, (what, False, "its last line is not the one that the party signed")
+    return entries, (what, True, f"{len(entries)} lines, each chained to the one before")
+
+
+def _model(run: Path, party: str, keys: Keyring, bundle: str) -> Finding:
+    what, folder = "part of the model", bundle_folder(run, party)
+    try:
+        manifest = read_manifest(folder, party)
+        read_signatures(folder, party, manifest)
+        part = read_part(folder, party, manifest, keys)
+    except BundleError as error:
+        return what, False, f"{error.what}: {error.why}"
+    if manifest.bundle != bundle or manifest.parties[party].content != content_digest(part_bytes(part), keys):
+        return what, False, "it is not the one that the run made"
+    return what, True, f"bundle {bundle[:12]}, signed by {len(manifest.parties)} parties, opens with the party's key"
+
+
+def _table(spec: Spec, party: str, keys: Keyring, hashed: dict[str, Any]) -> Finding:
+    """The table may have gone on since; that is told, and is no fault of the run's records."""
+    path = Path(spec.data.tables[party].path)
+    stated = hashed["stages"]["validate"][party]["file"]
+    if not path.is_file():
+        return "table", True, "no longer where it was"
+    found = hmac.new(keys.derive("facts"), file_digest(path), hashlib.sha256).hexdigest()
+    return "table", True, "the file is the one that the run read" if found == stated else "CHANGED since the run"
+
+
+def _flows(entries: list[dict[str, Any]]) -> list[list[Any]]:
+    """Which flows between parties the log tells of, and how often.
+
+    Each is ``[direction, stage, kind, form, from, to, shape, count]``.
+    """
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        if SPU not in (entry["from"], entry["to"]) and entry["to"] != TERMINAL and entry["direction"] != "kept":
+            flow = [entry[name] for name in ("direction", "stage", "kind", "form", "from", "to", "shape")]
+            counts[json.dumps(flow)] += 1
+    return [[*json.loads(flow), count] for flow, count in sorted(counts.items())]
