@@ -17,11 +17,11 @@ from runner.files import canonical_json
 from runner.provenance.folder import SPEC
 from runner.provenance.manifest import read_run
 from runner.report.records import describe_diff, describe_verification
-from runner.spec.compose import to_spec
+from runner.spec.compose import to_values
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
 from runner.spec.parse import parse
-from runner.spec.request import Request
+from runner.spec.request import KEYS, Request
 
 
 def verify_run(request: Request) -> None:
@@ -96,7 +96,8 @@ def rekey_party(config: DictConfig, request: Request) -> None:
         SpecError: for a party that is none.
         BundleError: where one of its models does not open with its present key.
     """
-    spec, party = to_spec(config), str(request.rekey.party)
+    values = {key: value for key, value in to_values(config).items() if key not in KEYS}
+    spec, party = parse({**values, "task": {"name": "train"}}), str(request.rekey.party)
     if party not in spec.parties:
         raise SpecError(
             f"{party!r} is no party",

@@ -68,10 +68,10 @@ def _causes(original: Hashed, repeated: Hashed) -> Iterator[str]:
 
 def _code(hashed: Hashed) -> str:
     code = hashed["code"]
-    commit = (
-        f"commit {code['commit'][:12]}{' with changes' if code.get('changes') else ''}" if code.get("commit") else ""
-    )
-    return commit or f"source {code['source'][:12]}"
+    source = f"source {code['source'][:12]}"
+    if not code.get("commit"):
+        return source
+    return f"{source} (commit {code['commit'][:12]}{' with changes' if code.get('changes') else ''})"
 
 
 def changes(first: Any, second: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
