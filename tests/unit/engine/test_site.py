@@ -10,6 +10,7 @@ import pytest
 
 from runner.data.table import PreparedTable
 from runner.engine.site import Site, open_site
+from runner.errors import BundleError
 from runner.keys.keyring import Keyring
 from runner.spec.parse import parse
 
@@ -59,8 +60,10 @@ def test_party_without_a_table_has_none_to_ask_for(tmp_path: Path, changed: Any)
 
 
 def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, changed: Any) -> None:
-    spec = parse(changed({"parties.alice.key_file": str(tmp_path / "keys" / "secret.key")}))
-    opened = open_site(spec, "alice", tmp_path / "run", TABLE, lambda **event: None)
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"rows")
+    places = {"parties.alice.key_file": str(tmp_path / "keys" / "secret.key"), "data.tables.alice.path": str(path)}
+    opened = open_site(parse(changed(places)), "alice", tmp_path / "run", TABLE, lambda **event: None)
     assert opened.folder == tmp_path / "run" / "parties" / "alice"
     assert opened.folder.stat().st_mode & 0o777 == 0o700
     opened.audit.record("sent", {}, b"payload")
@@ -68,3 +71,25 @@ def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, chang
     assert opened.table is opened.prepared is TABLE
     secret = bytes.fromhex((tmp_path / "keys" / "secret.key").read_text())
     assert opened.derive("bundle") == Keyring("alice", secret).derive("bundle")
+    assert set(opened.facts["validate"]) == {"file", "contract", "table"}
+    assert opened.facts["validate"]["table"] == TABLE.digest(opened.derive("table"))
+    path.write_bytes(b"other rows")
+    again = open_site(parse(changed(places)), "alice", tmp_path / "again", TABLE, lambda **event: None)
+    assert {what for what, digest in again.facts["validate"].items() if opened.facts["validate"][what] != digest} == {
+        "file"
+    }
+
+
+def test_a_repeated_run_takes_over_the_seeds_of_the_first(tmp_path: Path, changed: Any) -> None:
+    def opened(key: str, folder: str, original: Path | None = None) -> Site:
+        spec = parse(changed({"parties.alice.key_file": str(tmp_path / key / "secret.key")}))
+        return open_site(spec, "alice", tmp_path / folder, None, lambda **event: None, original)
+
+    first, other = opened("here", "run"), opened("elsewhere", "other")
+    repeated = opened("elsewhere", "repeated", tmp_path / "run")
+    assert first.shuffle_seed(1) == repeated.shuffle_seed(1) != other.shuffle_seed(1)
+    assert repeated.keys.public == other.keys.public != first.keys.public
+    assert opened("elsewhere", "without", tmp_path / "nowhere").shuffle_seed(1) == other.shuffle_seed(1)
+    (tmp_path / "run" / "parties" / "alice" / "private_snapshot.json").write_text("{}")
+    with pytest.raises(BundleError, match="private snapshot cannot be read"):
+        opened("elsewhere", "damaged", tmp_path / "run")

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 from support import make_spec
 
+from runner.errors import SpecError
 from runner.policy.decide import decide, require
-from runner.spec.compose import config_dir
+from runner.spec.compose import config_dir, to_request
+from runner.spec.request import TASKS, Request
 from runner.spec.sgb import SgbSettings
 from runner.stages.metrics import evaluate_scores
 
@@ -18,7 +21,13 @@ CONF = Path(config_dir())
 CHOICES = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
 # What a choice cannot do without.
 COMPANIONS = {"task=predict": ["model=outputs/some/run"]}
+REQUESTS = {("task", task) for task in TASKS}
 compose_once = cache(make_spec)
+
+
+def make_request(*overrides: str) -> Request:
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        return to_request(compose("config", list(overrides)))
 
 
 def test_menu_is_found() -> None:
@@ -27,10 +36,39 @@ def test_menu_is_found() -> None:
     assert not list(CONF.glob("*/*/*")), "a group is one folder deep"
 
 
-@pytest.mark.parametrize(("group", "choice"), CHOICES)
+@pytest.mark.parametrize(("group", "choice"), [c for c in CHOICES if c not in REQUESTS])
 def test_every_choice_is_valid(group: str, choice: str) -> None:
     override = f"{group}={choice}"
     assert compose_once(override, *COMPANIONS.get(override, []))
+
+
+def test_every_request_is_on_the_menu() -> None:
+    assert set(CHOICES) >= REQUESTS
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("verify", ["run=RUN"]),
+        ("reproduce", ["run=RUN", "allow_overrides=true", "reproduce.vary=[ports,hashseed,threads,row_order,cluster]"]),
+        ("diff", ["run=RUN", "other=RUN"]),
+        ("rekey", ["rekey.party=alice"]),
+    ],
+)
+def test_a_request_takes_its_own_settings_and_no_others(task: str, settings: list[str]) -> None:
+    assert make_request(f"task={task}", *settings)
+    with pytest.raises(SpecError, match="is not given"):
+        make_request(f"task={task}", *settings[:-1] if task == "diff" else [])
+    for foreign in ("run=RUN", "other=RUN", "rekey.party=alice", "allow_overrides=true"):
+        if not any(setting.startswith(foreign.split("=")[0]) for setting in settings):
+            with pytest.raises(SpecError, match="has no effect"):
+                make_request(f"task={task}", *settings, foreign)
+
+
+@pytest.mark.parametrize("wrong", ["reproduce.vary=[weather]", "reproduce.vary=ports", "run=5", "rekey.party=Alice"])
+def test_a_request_is_typed(wrong: str) -> None:
+    with pytest.raises(SpecError, match="is not valid"):
+        make_request("task=reproduce", "run=RUN", wrong)
 
 
 @pytest.mark.parametrize("experiment", [choice for group, choice in CHOICES if group == "experiment"])
