@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,16 +49,20 @@ def _compose_and_execute(arguments: list[str]) -> int:
 def _with_hydra_compose(overrides: list[str]) -> int:
     """A single run. Hydra's application entry would compose everything twice; this takes half the time."""
     from hydra import compose, initialize_config_dir
+    from omegaconf import open_dict
 
     from runner.spec.compose import config_dir, unforeseen
     from runner.tasks import execute
 
     with initialize_config_dir(config_dir(), job_name="runner", version_base="1.3"):
         try:
-            config = compose("config", overrides)
+            config = compose("config", overrides, return_hydra_config=True)
         except (TypeError, ValueError) as error:
             raise unforeseen(error, overrides) from None
-    execute(config, overrides, sweep_folder=None)
+    choices = _choices(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    execute(config, overrides, choices)
     return 0
 
 
@@ -79,7 +84,7 @@ def _with_hydra_main() -> int:
         swept = settings.mode == RunMode.MULTIRUN
         sweep_folder = Path(settings.sweep.dir) / str(settings.job.num) if swept else None
         try:
-            execute(config, list(settings.overrides.task), sweep_folder)
+            execute(config, list(settings.overrides.task), _choices(settings.runtime.choices), sweep_folder)
         except RunnerError as error:  # told here, and not raised: an exception would end a sweep
             codes.append(_tell(error))
 
@@ -89,6 +94,11 @@ def _with_hydra_main() -> int:
     entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(job)
     entry()
     return next(iter(codes), 0)
+
+
+def _choices(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """The choice of each of the runner's own groups."""
+    return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/") and choice is not None}
 
 
 def _is_override(argument: str) -> bool:

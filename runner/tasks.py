@@ -23,12 +23,15 @@ from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request
 
 
-def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | None) -> None:
+def execute(
+    config: DictConfig, overrides: Sequence[str], choices: Mapping[str, str], sweep_folder: Path | None = None
+) -> None:
     """Do the task of one configuration.
 
     Args:
         config: what Hydra composed.
         overrides: the overrides as typed, in order.
+        choices: group → the choice that was made.
         sweep_folder: the folder of this job in a sweep, or None for a single run.
 
     Raises:
@@ -52,7 +55,7 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
     else:
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick
 
-        carry_out(spec, decisions, config, {"overrides": list(overrides)}, sweep_folder)
+        carry_out(spec, decisions, config, {"overrides": list(overrides), "choices": dict(choices)}, sweep_folder)
 
 
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:
