@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -16,8 +17,9 @@ from runner.spec.model import Spec
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+@cache
 def make_spec(*overrides: str) -> Spec:
-    """The spec of ``python -m runner`` with these overrides."""
+    """The spec of ``python -m runner`` with these overrides (immutable, and so made once)."""
     with initialize_config_dir(config_dir(), version_base="1.3"):
         return to_spec(compose("config", list(overrides)))
 

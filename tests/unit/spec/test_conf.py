@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from support import make_spec
 
 from runner.errors import SpecError
 from runner.policy.decide import decide, require
-from runner.spec.compose import config_dir, to_request
-from runner.spec.request import TASKS, Request
+from runner.spec.compose import config_dir
+from runner.spec.request import TASKS, split_request
 from runner.spec.sgb import SgbSettings
 from runner.stages.metrics import evaluate_scores
 
@@ -23,11 +23,6 @@ CHOICES = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml")
 COMPANIONS = {"task=predict": ["model=outputs/some/run"]}
 REQUESTS = {("task", task) for task in TASKS}
 compose_once = cache(make_spec)
-
-
-def make_request(*overrides: str) -> Request:
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        return to_request(compose("config", list(overrides)))
 
 
 def test_menu_is_found() -> None:
@@ -46,29 +41,35 @@ def test_every_request_is_on_the_menu() -> None:
     assert set(CHOICES) >= REQUESTS
 
 
-@pytest.mark.parametrize(
-    ("task", "settings"),
-    [
-        ("verify", ["run=RUN"]),
-        ("reproduce", ["run=RUN", "allow_overrides=true", "reproduce.vary=[ports,hashseed,threads,row_order,cluster]"]),
-        ("diff", ["run=RUN", "other=RUN"]),
-        ("rekey", ["rekey.party=alice"]),
-    ],
-)
-def test_a_request_takes_its_own_settings_and_no_others(task: str, settings: list[str]) -> None:
-    assert make_request(f"task={task}", *settings)
+REQUESTED = {
+    "verify": {"run": "RUN"},
+    "reproduce": {"run": "RUN", "allow_overrides": True, "reproduce": {"vary": ["ports", "row_order"]}},
+    "diff": {"run": "RUN", "other": "RUN"},
+    "rekey": {"rekey": {"party": "alice"}},
+}
+
+
+@pytest.mark.parametrize("task", REQUESTED)
+def test_a_request_takes_its_own_settings_and_no_others(task: str) -> None:
+    named = {"task": {"name": task}}
+    rest, request = split_request({**named, **REQUESTED[task], "sgb": {}})
+    assert rest == {**named, "sgb": {}}
+    assert request.run == REQUESTED[task].get("run")
     with pytest.raises(SpecError, match="is not given"):
-        make_request(f"task={task}", *settings[:-1] if task == "diff" else [])
-    for foreign in ("run=RUN", "other=RUN", "rekey.party=alice", "allow_overrides=true"):
-        if not any(setting.startswith(foreign.split("=")[0]) for setting in settings):
-            with pytest.raises(SpecError, match="has no effect"):
-                make_request(f"task={task}", *settings, foreign)
+        split_request(named)
+    for other in REQUESTED.values():
+        for foreign in set(other) - set(REQUESTED[task]):
+            with pytest.raises(SpecError, match=f"{foreign} has no effect"):
+                split_request({**named, **REQUESTED[task], foreign: other[foreign]})
 
 
-@pytest.mark.parametrize("wrong", ["reproduce.vary=[weather]", "reproduce.vary=ports", "run=5", "rekey.party=Alice"])
-def test_a_request_is_typed(wrong: str) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reproduce": {"vary": ["weather"]}}, {"reproduce": {"vary": "ports"}}, {"run": 5}, {"rekey": {"party": "Alice"}}],
+)
+def test_a_request_is_typed(wrong: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="is not valid"):
-        make_request("task=reproduce", "run=RUN", wrong)
+        split_request({"task": {"name": "reproduce"}, "run": "RUN", **wrong})
 
 
 @pytest.mark.parametrize("experiment", [choice for group, choice in CHOICES if group == "experiment"])
