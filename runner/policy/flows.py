@@ -34,6 +34,7 @@ LEAVES = "row partitions by leaf"
 PART = "number of features and keyed digest of the model part"
 BUNDLE = "bundle id"
 CURVE = "training metric per tree"
+CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
 WHOLE_PART = "its whole part of the model"
@@ -99,6 +100,8 @@ def _train(spec: Spec) -> Iterator[Flow]:
         yield Flow("train", "protocol", HISTOGRAMS, party, holder)
         if spec.sgb.enable_monitor or spec.sgb.enable_early_stop:
             yield Flow("train", "metrics", "validation metric per tree", holder, party)
+    if spec.train.checkpoint_every or spec.resume is not None:
+        yield from _everybody(spec, "train", "model_parts", CHECKPOINTS)
     for recipient in spec.parties:
         if recipient != holder:
             yield Flow("train", "curves", CURVE, holder, recipient, needed=False)

@@ -20,10 +20,25 @@ def spec_values(spec: Spec) -> dict[str, Any]:
 def spec_digest(spec: Spec) -> str:
     """SHA-256 of the canonical form of every setting that can change a result.
 
-    Left out: where outputs go, and the cluster section, which decides how a run is carried out and not what it
-    computes (a test holds ``local`` and ``debug`` to the same model bits).
+    Left out: where outputs go, and what decides how a run is carried out and not what it computes: the cluster section
+    (a test holds ``local`` and ``debug`` to the same model bits), checkpoints, and going on from one.
     """
     values = spec_values(spec)
-    del values["cluster"], values["outputs"]
+    del values["cluster"], values["outputs"], values["train"], values["resume"]
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
+    return hashlib.sha256(canonical_json(values)).hexdigest()
+
+
+def training_digest(spec: Spec) -> str:
+    """SHA-256 of the canonical form of every setting that a training must have in common with its checkpoint.
+
+    Left out: what is done with the model afterwards, how the run is carried out, and where keys are kept. (With
+    ``sgb.shuffle=shared`` the parties' draws depend on whether they share one process: then the cluster's mode counts.)
+    """
+    values = spec_values(spec)
+    for name in ("task", "model", "resume", "train", "predict", "explain", "policy", "cluster", "outputs"):
+        del values[name]
+    values["parties"] = sorted(spec.parties)
+    if spec.sgb.shuffle == "shared":
+        values["process"] = spec.cluster.mode
     return hashlib.sha256(canonical_json(values)).hexdigest()
