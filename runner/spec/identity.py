@@ -32,13 +32,16 @@ def spec_digest(spec: Spec) -> str:
 def training_digest(spec: Spec) -> str:
     """SHA-256 of the canonical form of every setting that a training must have in common with its checkpoint.
 
-    Left out: what is done with the model afterwards, how the run is carried out, and where keys are kept. (With
-    ``sgb.shuffle=shared`` the parties' draws depend on whether they share one process: then the cluster's mode counts.)
+    Left out: what is done with the model afterwards, how the run is carried out, and where keys and tables are kept (a
+    checkpoint has a digest of the table itself). With ``sgb.shuffle=shared`` the parties' draws depend on whether they
+    share one process: then the cluster's mode counts.
     """
     values = spec_values(spec)
     for name in ("task", "model", "resume", "train", "predict", "explain", "policy", "cluster", "outputs"):
         del values[name]
     values["parties"] = sorted(spec.parties)
+    for table in values["data"]["tables"].values():
+        del table["path"]
     if spec.sgb.shuffle == "shared":
         values["process"] = spec.cluster.mode
     return hashlib.sha256(canonical_json(values)).hexdigest()

@@ -58,7 +58,7 @@ def _refuse_others(composed: Mapping[str, Any], saved: Mapping[str, Any], typed:
         if section in OWN:
             continue
         if section in ADJUSTABLE:
-            compared = [HOW] if section == "cluster" else []
+            compared = [HOW] if path in ("cluster", HOW) else []
         elif section == CHOSEN_AGAIN:
             compared = [name for name in saved if name not in (*OWN, *ADJUSTABLE)]
         else:
