@@ -1,1 +1,1 @@
-"""SecretFlow, started safely: a narrow import, a guarded transport, private shuffles, and each party's own things."""
+"""SecretFlow, started safely: a narrow import, a guarded transport, private shuffles, states to go on from, and each party's own things."""
