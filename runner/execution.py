@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
 
+from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
 from runner.cluster.run import Outcome, run
 from runner.errors import RunnerError
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
 from runner.provenance.manifest import build_manifest, describe_run, write_manifest
-from runner.report.summary import summarise
+from runner.report.summary import resume_command, summarise
 from runner.report.terminal import Terminal
 from runner.spec.model import Spec
 
@@ -46,7 +48,7 @@ def carry_out(
     console = Console()
     console.print(f"Run folder   {folder}", highlight=False, soft_wrap=True)
     try:
-        with Terminal(spec, console) as terminal:
+        with _telling_how_to_go_on(spec, folder, typed["overrides"], console), Terminal(spec, console) as terminal:
             hashed: dict[str, Any] = {}
 
             def describe(outcome: Outcome) -> dict[str, Any]:
@@ -70,3 +72,19 @@ def carry_out(
         "\n" + summarise(spec, outcome, manifest, folder, sys.argv[1:]), highlight=False, soft_wrap=True, markup=False
     )
     return folder
+
+
+@contextmanager
+def _telling_how_to_go_on(spec: Spec, folder: Path, overrides: Sequence[str], console: Console) -> Iterator[None]:
+    """After an interrupted training, print the command that goes on from its newest checkpoint, if there is one."""
+    try:
+        yield
+    except BaseException:
+        for run_folder in (folder, *([Path(spec.resume)] if spec.resume is not None else [])):
+            found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties]
+            if common := set.intersection(*found):
+                command = resume_command(spec, run_folder, overrides, sys.argv[1:])
+                told = f"\nCheckpoint   after tree {max(common)} at every party\nNext         {command}"
+                console.print(told, highlight=False, soft_wrap=True, markup=False)
+                break
+        raise

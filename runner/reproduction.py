@@ -43,7 +43,7 @@ def reproduce_run(overrides: Sequence[str], request: Request) -> None:
     for override in overrides:
         if not override.lstrip("+~").startswith(OF_REQUEST):
             _apply(config, override, request)
-    spec = to_spec(config)
+    spec = msgspec.structs.replace(to_spec(config), resume=None)  # from the first tree on
     conditions: tuple[Condition | None, ...] = request.reproduce.vary or (None,)
     for condition in conditions:
         if condition is not None:

@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from omegaconf import DictConfig, OmegaConf
 
+from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints, newest_common
 from runner.bundle.layout import bundle_folder, find_run
 from runner.bundle.manifest import read_manifest
 from runner.errors import BundleError, SpecError
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
-from runner.provenance.folder import SPEC
+from runner.provenance.folder import SPEC, STATUS
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
 from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request
+from runner.spec.resumed import settle_resumed
 
 
 def execute(
@@ -41,7 +44,8 @@ def execute(
     if OmegaConf.select(config, "task.name") in TASKS:
         _answer(config, overrides, request)
         return
-    spec = to_spec(_settled(config, overrides))
+    config = _settled(config, overrides)
+    spec = to_spec(config)
     decisions = decide(spec, load_grants(spec, spec.parties))
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
@@ -50,6 +54,8 @@ def execute(
     require(decisions)
     if spec.model is not None:
         _look_at_model(spec)
+    if spec.resume is not None:
+        _look_at_checkpoints(spec)
     if spec.task.name == "check":
         print("\nThis run may start: python -m runner with the same settings and without task=check")
     else:
@@ -75,6 +81,8 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
 
 def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """To apply a model is to use the settings that it was trained with, whatever the groups say now."""
+    if isinstance(interrupted := OmegaConf.select(config, "resume"), str):
+        return settle_resumed(config, overrides, _settings_of(Path(interrupted)))
     model = OmegaConf.select(config, "model")
     if OmegaConf.select(config, "task.name") != "predict" or not isinstance(model, str):
         return config
@@ -128,3 +136,35 @@ def _look_at_model(spec: Spec) -> None:
     source = find_run(str(spec.model))
     for party in spec.parties:
         read_manifest(bundle_folder(source, spec.trained_as(party)), party)
+
+
+def _settings_of(run: Path) -> dict[str, Any]:
+    """The settings of the run to go on from."""
+    try:
+        settings: dict[str, Any] = json.loads((run / SPEC).read_bytes())
+        msgspec.convert(settings, Spec)
+    except (OSError, ValueError) as error:
+        raise BundleError(
+            "there is no run to go on from",
+            where=f"resume = {run}",
+            why=f"its {SPEC} cannot be read ({type(error).__name__})",
+            fix="give the run folder that the interrupted run printed, for instance resume=outputs/<day>/<time>-<id>",
+        ) from None
+    return settings
+
+
+def _look_at_checkpoints(spec: Spec) -> None:
+    """Find a run that is finished, or that left nothing to go on from, before any process starts."""
+    run = Path(str(spec.resume))
+    try:
+        state = json.loads((run / STATUS).read_bytes())["state"]
+    except (OSError, ValueError, LookupError, TypeError):
+        state = "unknown"  # its checkpoints speak for themselves
+    if state == "done":
+        raise SpecError(
+            "there is nothing to resume",
+            where=f"resume = {run}",
+            why="that run is finished",
+            fix=f"apply its model with task=predict model={run}, or train anew without resume=…",
+        )
+    newest_common({party: list_checkpoints(checkpoint_folder(run, party)) for party in spec.parties}, str(run))

@@ -30,6 +30,9 @@ class Listener(Protocol):
     def checked(self, party: str, rows: int | None, features: int | None) -> None:
         """A party's table keeps its contract; its size, where the policy lets the terminal show it."""
 
+    def continues(self, trees: int) -> None:
+        """The training goes on from a checkpoint after this number of trees."""
+
     def tree(self, trees: int) -> None:
         """The label holder finished a tree."""
 
@@ -155,6 +158,8 @@ def _follow(
                     journal.end(stage)
             case "tree" if name in (spec.label.holder, ALL_PARTIES):
                 journal.listener.tree(message["trees"])
+            case "continues" if name in (spec.label.holder, ALL_PARTIES):
+                journal.listener.continues(message["trees"])
             case _:
                 journal.note(name, message)
 

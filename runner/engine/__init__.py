@@ -1,1 +1,4 @@
-"""SecretFlow, started safely: a narrow import, a guarded transport, private shuffles, and each party's own things."""
+"""SecretFlow, started safely: a narrow import, a guarded transport, private shuffles, and each party's own things.
+
+And SGB as the runner needs it: looked at before each tree, and able to go on from the state of an earlier training.
+"""

@@ -16,6 +16,8 @@ from secretflow.ml.boost.sgb_v.factory.components.shuffler import Shuffler
 from secretflow.ml.boost.sgb_v.factory.components.shuffler.shuffler_core import Shuffler as Masks
 from secretflow.ml.boost.sgb_v.factory.components.shuffler.worker_shuffler import WorkerShuffler
 
+from runner.engine.generators import legacy_state, restore_legacy
+
 SeedOf = Callable[[str], Sequence[int] | int]  # party → its seed; called in that party's process only
 
 
@@ -23,14 +25,14 @@ class _PrivateMasks(Masks):  # type: ignore[misc]
     def __init__(self, seed: Sequence[int] | int) -> None:
         super().__init__()
         # The legacy generator, so that a program that calls np.random.seed with this seed draws the same masks.
-        self._generator = np.random.RandomState(seed)
+        self.generator = np.random.RandomState(seed)
 
     def create_shuffle_mask(self, key: int, bucket_list: list[int]) -> None:
         """Permute each feature's buckets; the last one, which holds all that is left, stays in its place."""
         indices: list[int] = []
         for buckets in bucket_list:
             offset = len(indices)
-            indices.extend(offset + int(place) for place in self._generator.permutation(buckets - 1))
+            indices.extend(offset + int(place) for place in self.generator.permutation(buckets - 1))
             indices.append(offset + buckets - 1)
         self.reindex_list_map[key] = indices
 
@@ -38,6 +40,12 @@ class _PrivateMasks(Masks):  # type: ignore[misc]
 class _PrivateWorkerShuffler(WorkerShuffler):  # type: ignore[misc]
     def __init__(self, seed_of: SeedOf, party: str) -> None:
         self.shuffler = _PrivateMasks(seed_of(party))
+
+    def state(self) -> dict[str, Any]:
+        return legacy_state(self.shuffler.generator)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        restore_legacy(self.shuffler.generator, state)
 
 
 class _PrivateShuffler(Shuffler):  # type: ignore[misc]

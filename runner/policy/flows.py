@@ -35,6 +35,7 @@ PART = "number of features, keyed digests of their names and of the model part"
 SEALED = "digest of the encrypted model part"
 SIGNATURE = "signature under the manifest"
 CURVE = "training metric per tree"
+CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
 WHOLE_PART = "its whole part of the model"
@@ -100,6 +101,8 @@ def _train(spec: Spec) -> Iterator[Flow]:
         yield Flow("train", "protocol", HISTOGRAMS, party, holder)
         if spec.sgb.enable_monitor or spec.sgb.enable_early_stop:
             yield Flow("train", "metrics", "validation metric per tree", holder, party)
+    if spec.train.checkpoint_every or spec.resume is not None:
+        yield from _everybody(spec, "train", "model_parts", CHECKPOINTS)
     for recipient in spec.parties:
         if recipient != holder:
             yield Flow("train", "curves", CURVE, holder, recipient, needed=False)

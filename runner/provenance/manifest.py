@@ -20,7 +20,7 @@ from runner.errors import BundleError
 from runner.files import canonical_json, write_json
 from runner.policy.decide import Decision
 from runner.provenance.environment import code_identity, machine, versions
-from runner.spec.identity import spec_digest, spec_values
+from runner.spec.identity import HOW_NOT_WHAT, spec_digest, spec_values
 from runner.spec.model import Spec
 
 MANIFEST = "manifest.json"
@@ -30,7 +30,7 @@ def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, fo
     """The part of the manifest that repeats. Digests of a party's things are under that party's key."""
     source = Path(folder if spec.model is None else spec.model)
     values = spec_values(spec)
-    for name in ("cluster", "outputs"):
+    for name in HOW_NOT_WHAT:
         del values[name]
     values["parties"] = sorted(values["parties"])
     return {

@@ -19,6 +19,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner                                     the whole job on built-in real data
   python -m runner task=check                          dry run: spec, policy and plan; starts nothing
   python -m runner task=predict model=RUN data=…       apply a saved model
+  python -m runner task=train resume=RUN               go on with an interrupted training that wrote checkpoints
   python -m runner task=verify run=RUN                 check the records of a finished run; task=reproduce: run it again
   python -m runner sgb=fast crypto=paillier            other choices
   python -m runner -m sgb.max_depth=3,5                a sweep

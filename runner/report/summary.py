@@ -99,5 +99,16 @@ def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "runner", *kept, "task=predict", f"model={folder}"])
 
 
+def resume_command(spec: Spec, folder: Path, overrides: Sequence[str], arguments: Sequence[str]) -> str:
+    """The command that goes on from the checkpoints in ``folder``: the run's own, with ``resume`` added."""
+    flags = [
+        argument
+        for before, argument in zip(("", *arguments), arguments, strict=False)
+        if argument in _FLAGS or before in _FLAGS
+    ]
+    kept = [override for override in overrides if not override.startswith(("task=", "resume="))]
+    return shlex.join(["python", "-m", "runner", *flags, *kept, f"task={spec.task.name}", f"resume={folder}"])
+
+
 _FLAGS = ("--config-dir", "-cd")
 _ABOUT_PARTIES = ("data", "parties", "policy", "cluster", "outputs", "experiment")

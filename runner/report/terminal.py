@@ -31,6 +31,7 @@ class Terminal:
     def __init__(self, spec: Spec, console: Console) -> None:
         self._console = console
         self._trees = spec.sgb.num_boost_round
+        self._trees_before = 0
         self._metric = METRIC[spec.sgb.objective]
         self._live = console.is_terminal
         self._tasks: dict[str, TaskID] = {}
@@ -72,11 +73,16 @@ class Terminal:
         self._progress.update(self._tasks["validate"], note=note)
         self._line(f"{TITLES['validate']:<13} {note}, contract kept")
 
+    def continues(self, trees: int) -> None:
+        self._trees_before = trees
+        self._progress.update(self._tasks["train"], completed=trees)
+        self._line(f"{TITLES['train']:<13} goes on from the checkpoint after tree {trees}")
+
     def tree(self, trees: int) -> None:
         self._progress.update(self._tasks["train"], completed=trees)
         if not self._live:
             took = time.monotonic() - self._began["train"]
-            left = took / trees * (self._trees - trees)
+            left = took / (trees - self._trees_before) * (self._trees - trees)
             self._line(f"{TITLES['train']:<13} tree {trees}/{self._trees}{self._last_metric}, about {left:.0f} s left")
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:

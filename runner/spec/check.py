@@ -32,6 +32,7 @@ def check(spec: Spec) -> None:
     _check_sgb(spec)
     _check_crypto(spec)
     _check_task(spec)
+    _check_checkpoints(spec)
 
 
 def _check_task(spec: Spec) -> None:
@@ -57,6 +58,34 @@ def _check_task(spec: Spec) -> None:
             where="model",
             why="task=predict applies a saved model",
             fix="add model=<run folder of an earlier run>, for instance the one its summary printed",
+        )
+
+
+def _check_checkpoints(spec: Spec) -> None:
+    """Refuse checkpoints, and going on from one, where a training has a state that they do not hold."""
+    if spec.resume is not None and spec.task.to_run() == "predict":
+        raise SpecError(
+            f"resume = {spec.resume!r} has no effect",
+            where="resume",
+            why="task=predict trains nothing",
+            fix="remove resume=…, or use task=train or task=train_predict",
+        )
+    where = "resume" if spec.resume is not None else "train.checkpoint_every" if spec.train.checkpoint_every else None
+    if where is None or "train" not in spec.stages():
+        return
+    if spec.engine() == "ss_xgb":
+        raise SpecError(
+            "a training with a secret label has no checkpoints",
+            where=where,
+            why="its state exists as secret shares only, which end with the run",
+            fix="set train.checkpoint_every=0, or choose another label mode",
+        )
+    if spec.sgb.enable_early_stop:
+        raise SpecError(
+            "a training with early stopping has no checkpoints",
+            where=where,
+            why="what early stopping remembers of the trees before is not in a checkpoint",
+            fix="set train.checkpoint_every=0, or sgb.enable_early_stop=false",
         )
 
 

@@ -10,6 +10,8 @@ import msgspec
 from runner.files import canonical_json
 from runner.spec.model import Spec
 
+HOW_NOT_WHAT = ("cluster", "outputs", "train", "resume")
+
 
 def spec_values(spec: Spec) -> dict[str, Any]:
     """The spec as plain JSON values."""
@@ -20,11 +22,31 @@ def spec_values(spec: Spec) -> dict[str, Any]:
 def spec_digest(spec: Spec) -> str:
     """SHA-256 of the canonical form of every setting that can change a result.
 
-    Left out: where outputs go, where the parties keep their keys, and the cluster section, which decides how a run is
-    carried out and not what it computes (a test holds ``local`` and ``debug`` to the same model bits).
+    Left out: where outputs go, where the parties keep their keys, and what decides how a run is carried out and not
+    what it computes: the cluster section (a test holds ``local`` and ``debug`` to the same model bits), checkpoints,
+    and going on from one.
     """
     values = spec_values(spec)
-    del values["cluster"], values["outputs"]
+    for name in HOW_NOT_WHAT:
+        del values[name]
     values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
+    return hashlib.sha256(canonical_json(values)).hexdigest()
+
+
+def training_digest(spec: Spec) -> str:
+    """SHA-256 of the canonical form of every setting that a training must have in common with its checkpoint.
+
+    Left out: what is done with the model afterwards, how the run is carried out, and where keys and tables are kept (a
+    checkpoint has a digest of the table itself). With ``sgb.shuffle=shared`` the parties' draws depend on whether they
+    share one process: then the cluster's mode counts.
+    """
+    values = spec_values(spec)
+    for name in ("task", "model", "roles", "resume", "train", "predict", "explain", "policy", "cluster", "outputs"):
+        del values[name]
+    values["parties"] = sorted(spec.parties)
+    for table in values["data"]["tables"].values():
+        del table["path"]
+    if spec.sgb.shuffle == "shared":
+        values["process"] = spec.cluster.mode
     return hashlib.sha256(canonical_json(values)).hexdigest()

@@ -179,6 +179,16 @@ class Explain(Section, frozen=True, kw_only=True):
     importance: bool = False
 
 
+class Train(Section, frozen=True, kw_only=True):
+    """How training is carried out; nothing here changes the model.
+
+    After every ``checkpoint_every`` trees each party writes, for itself, what an interrupted training goes on from
+    (``resume``); 0: never.
+    """
+
+    checkpoint_every: Annotated[int, Meta(ge=0)] = 0
+
+
 class Cluster(Section, frozen=True, kw_only=True):
     """Where the parties' processes run, and how long anything may take before the run is given up.
 
@@ -210,11 +220,13 @@ class Spec(Section, frozen=True, kw_only=True):
     sgb: SgbSettings
     crypto: Crypto
     policy: Policy
+    train: Train = field(default_factory=Train)
     predict: Predict = field(default_factory=Predict)
     explain: Explain = field(default_factory=Explain)
     cluster: Cluster
     model: str | None = None
     roles: dict[PartyName, PartyName] = field(default_factory=dict)
+    resume: str | None = None
     outputs: str = "outputs"
 
     def party_order(self) -> tuple[str, ...]:

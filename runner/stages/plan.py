@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.spec.model import PredictMode, Stage
 from runner.stages.align import align
+from runner.stages.checkpoint import drop_checkpoints
 from runner.stages.context import Context
 from runner.stages.evaluate import evaluate
 from runner.stages.explain import explain
@@ -57,6 +58,8 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             explain(context, _made(progress.model))
         case "save":
             save(context, _made(progress.model))
+            if context.spec.train.checkpoint_every:
+                drop_checkpoints(context)
             progress.model = None
         case "load":
             complete = context.spec.predict_mode() == "complete"

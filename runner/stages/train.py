@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from secretflow.data import FedNdarray, PartitionWay
 from secretflow.device import PYUObject
-from secretflow.ml.boost.sgb_v.factory.components import LossComputer
 from secretflow.ml.boost.sgb_v.model import SgbModel
 
-from runner.engine.shuffle import PrivateSgb
+from runner.engine.resume import Moment, ResumableSgb
 from runner.engine.site import Site
 from runner.engine.start import make_heu
 from runner.errors import StageError
 from runner.files import write_json
 from runner.policy.flows import CURVE, TERMINAL
+from runner.stages.checkpoint import load_checkpoint, save_checkpoint
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
 from runner.stages.labels import Labels
@@ -26,17 +26,29 @@ from runner.stages.metrics import training_metric
 def train(context: Context, labels: Labels) -> SgbModel:
     """Train on the rows that are not held out and have a label; the trees stay distributed over their parties.
 
+    With ``resume`` the training goes on from where that run was interrupted, and gives the model that it would have
+    given. With ``train.checkpoint_every`` each party writes its state from time to time.
+
     Raises:
         StageError: at every party, where no tree could be grown.
+        BundleError, DataError: where there is nothing to go on from, or it does not fit.
     """
-    spec = context.spec
-    label = FedNdarray(
-        partitions={context.holder: context.at(spec.label.holder, _training_label, labels.value)},
-        partition_way=PartitionWay.VERTICAL,
-    )
-    curve = _Curve(context)
-    trainer = _ObservedSgb(make_heu(spec), _seeds(context), curve)
+    spec, every = context.spec, context.spec.train.checkpoint_every
+    value = context.at(spec.label.holder, _training_label, labels.value)
+    start, points = load_checkpoint(context, value) if spec.resume is not None else (None, None)
+    curve = _Curve(context, points)
+    if start is not None:
+        curve.continues(len(start.trees))
+
+    def before_tree(moment: Moment) -> None:
+        trees = len(moment.trees)
+        if every and trees and trees % every == 0:
+            save_checkpoint(context, moment, curve.so_far())
+        curve.before_tree(moment)
+
+    trainer = ResumableSgb(make_heu(spec), _seeds(context), before_tree, start)
     features = context.training_features(labels.present)
+    label = FedNdarray(partitions={context.holder: value}, partition_way=PartitionWay.VERTICAL)
     model = trainer.train(spec.sgb.parameters(), features, label, dump_function=curve.tree_done)
     if not model.trees:
         raise StageError(
@@ -69,9 +81,13 @@ class _Curve:
     """The training metric after each tree, computed at the label holder, which sees the raw scores anyway.
 
     It goes to those whom ``policy.curves`` names: to the terminal tree by tree, to parties as ``curve.json``.
+
+    Args:
+        context: the run.
+        earlier: the points of the training that this one goes on from, a list at the label holder.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, earlier: PYUObject | None = None) -> None:
         self._context = context
         self._holder = context.spec.label.holder
         self._receivers = [
@@ -80,21 +96,36 @@ class _Curve:
             if receiver != self._holder and context.gate.allows("train", "curves", CURVE, self._holder, receiver)
         ]
         self._wanted = bool(self._receivers) or context.spec.policy.curves.includes(self._holder)
+        self._earlier = earlier if earlier is not None else context.at(self._holder, lambda site: [])
         self._points: list[PYUObject] = []
         self._effects: list[PYUObject | None] = []
         self._trees = 0
         self._last: tuple[PYUObject, PYUObject] | None = None
 
-    def before_tree(self, label: PYUObject, scores: PYUObject) -> None:
-        """SGB is about to grow the next tree from ``scores``, the raw scores of all trees so far."""
-        self._last = (label, scores)
+    def continues(self, trees: int) -> None:
+        """The training goes on after this number of trees."""
+        self._trees = trees
+        self._tell("continues")
+
+    def before_tree(self, moment: Moment) -> None:
+        """SGB is about to grow the next tree."""
+        self._last = (moment.label, moment.scores)
         if self._trees:
-            self._add_point(label, scores)
+            self._add_point(moment.label, moment.scores)
 
     def tree_done(self, model: Any, epoch: int, evals_log: Any) -> None:
         """SecretFlow calls this in every process after each tree."""
         self._trees = epoch + 1
-        next(iter(self._context.sites.values())).emit(event="tree", trees=self._trees)
+        self._tell("tree")
+
+    def so_far(self) -> PYUObject:
+        """All points up to now, a list at the label holder."""
+        return self._context.at(
+            self._holder, lambda site, earlier, *points: [*earlier, *points], self._earlier, *self._points
+        )
+
+    def _tell(self, event: str) -> None:
+        next(iter(self._context.sites.values())).emit(event=event, trees=self._trees)
 
     def after_training(self, model: SgbModel, features: FedNdarray) -> None:
         """Add the last point, which SGB does not need (nor, after early stopping, have the rows for), and deliver."""
@@ -121,7 +152,7 @@ class _Curve:
             self._effects.append(self._context.gate.show(point, stage="train", kind="curves", form=CURVE))
 
     def _deliver(self) -> None:
-        curve = self._context.at(self._holder, lambda site, *points: list(points), *self._points)
+        curve = self.so_far()
         for receiver in self._context.spec.parties:
             received = curve
             if receiver in self._receivers:
@@ -133,25 +164,3 @@ class _Curve:
 
 def _write_curve(site: Site, curve: list[dict[str, Any]]) -> None:
     write_json(site.folder / CURVE_FILE, curve)
-
-
-class _ObservedLoss(LossComputer):  # type: ignore[misc]
-    def __init__(self, curve: _Curve) -> None:
-        super().__init__()
-        self._curve = curve
-
-    def compute_gh(self, y: PYUObject, pred: PYUObject) -> Any:
-        self._curve.before_tree(y, pred)
-        return super().compute_gh(y, pred)
-
-
-class _ObservedSgb(PrivateSgb):
-    def __init__(self, heu: Any, seed_of: Any, curve: _Curve) -> None:
-        super().__init__(heu, seed_of)
-        self._curve = curve
-
-    def _produce(self) -> Any:
-        booster = super()._produce()
-        booster.tree_trainer.components.loss_computer = _ObservedLoss(self._curve)
-        booster.set_params(self.params_dict)  # once more: the new component has not seen them
-        return booster

@@ -51,6 +51,14 @@ def test_everybody_tells_everybody_what_align_save_and_load_exchange(changed: Ch
     assert ends(found, "load", "model_parts") == EVERY_PAIR
 
 
+@pytest.mark.parametrize("change", [{"train.checkpoint_every": 2}, {"resume": "RUN"}])
+def test_parties_tell_each_other_the_numbers_of_trees_of_their_checkpoints(
+    changed: Changed, change: dict[str, Any]
+) -> None:
+    assert ends(flows(parse(changed(change))), "train", "model_parts") == EVERY_PAIR
+    assert ends(flows(parse(changed({}))), "train", "model_parts") == set()
+
+
 @pytest.mark.parametrize("observer", ["sgb.enable_monitor", "sgb.enable_early_stop"])
 def test_metric_of_secretflow_goes_to_every_party_and_is_needed(changed: Changed, observer: str) -> None:
     found = flows(parse(changed({observer: True})))

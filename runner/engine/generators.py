@@ -1,0 +1,111 @@
+"""The random generators that SGB draws from, and their states as plain values.
+
+A training draws from three kinds of generator, and in each party's process from its own:
+
+- the sampler's (rows, columns, GOSS), one per party, seeded with the public ``sgb.seed``;
+- the private shuffles' (:mod:`runner.engine.shuffle`), one per party;
+- NumPy's process-wide one: the noise on split gains at the label holder, and stock SecretFlow's shuffles at everyone.
+
+A generator whose state is put back draws the same numbers again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from secretflow.device import PYUObject
+from secretflow.ml.boost.sgb_v.factory.components.sampler import Sampler
+from secretflow.ml.boost.sgb_v.factory.components.sampler.sample_actor import SampleActor
+
+
+def legacy_state(generator: Any) -> dict[str, Any]:
+    """The state of one of NumPy's legacy generators (MT19937), as plain values.
+
+    Args:
+        generator: an ``np.random.RandomState``, or the module ``np.random`` itself for the process-wide one.
+    """
+    state = generator.get_state(legacy=False)
+    inner = {"key": state["state"]["key"].tolist(), "pos": int(state["state"]["pos"])}
+    return {**state, "state": inner}
+
+
+def restore_legacy(generator: Any, state: dict[str, Any]) -> None:
+    """Put a state of :func:`legacy_state` back."""
+    inner = {**state["state"], "key": np.array(state["state"]["key"], dtype=np.uint32)}
+    generator.set_state({**state, "state": inner})
+
+
+class KeptSampleActor(SampleActor):  # type: ignore[misc]
+    """SecretFlow's sampler of one party, whose generator can be read and put back."""
+
+    def state(self) -> dict[str, Any]:
+        """The generator's state, as plain values."""
+        state: dict[str, Any] = self.rng.bit_generator.state
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put a state back."""
+        self.rng.bit_generator.state = state
+
+
+class KeptSampler(Sampler):  # type: ignore[misc]
+    """SecretFlow's sampler, with :class:`KeptSampleActor` at each party."""
+
+    def set_actors(self, actors: list[Any]) -> None:
+        self.sample_actors = {actor.device: actor for actor in actors}
+        for actor in actors:
+            actor.register_class("SampleActor", KeptSampleActor, self.params.seed)
+
+
+class Generators:
+    """All generators of one training in progress.
+
+    Args:
+        booster: SecretFlow's booster, after its ``fit`` has made the parties' actors.
+        private_shuffles: whether shuffles are the parties' own; else they come from the process-wide generator.
+    """
+
+    def __init__(self, booster: Any, private_shuffles: bool) -> None:
+        components = booster.tree_trainer.components
+        self._samplers = components.sampler.sample_actors
+        self._shufflers = {actor.device: actor for actor in components.shuffler.worker_shufflers}
+        self._private = private_shuffles
+        self._holder = booster.devices.label_holder
+
+    def states(self) -> dict[str, PYUObject]:
+        """Party → the states of its generators, as plain values, at that party."""
+        return {device.party: self._state(device) for device in self._samplers}
+
+    def restore(self, states: dict[str, PYUObject]) -> list[PYUObject]:
+        """Put the parties' states back; returns what to wait for."""
+        effects: list[PYUObject] = []
+        for device, sampler in self._samplers.items():
+            state = states[device.party]
+            effects.append(sampler.invoke_class_method("SampleActor", "restore", _item(state, "sampler")))
+            if self._private:
+                shuffler = self._shufflers[device]
+                effects.append(shuffler.invoke_class_method("WorkerShuffler", "restore", _item(state, "shuffler")))
+            if self._draws_from_process(device):
+                effects.append(device(_restore_process)(_item(state, "process")))
+        return effects
+
+    def _state(self, device: Any) -> PYUObject:
+        parts = {"sampler": self._samplers[device].invoke_class_method("SampleActor", "state")}
+        if self._private:
+            parts["shuffler"] = self._shufflers[device].invoke_class_method("WorkerShuffler", "state")
+        if self._draws_from_process(device):
+            parts["process"] = device(lambda: legacy_state(np.random))()
+        names = tuple(parts)
+        return device(lambda *states: dict(zip(names, states, strict=True)))(*parts.values())
+
+    def _draws_from_process(self, device: Any) -> bool:
+        return not self._private or device == self._holder
+
+
+def _item(states: PYUObject, name: str) -> PYUObject:
+    return states.device(lambda states: states[name])(states)
+
+
+def _restore_process(state: dict[str, Any]) -> None:
+    restore_legacy(np.random, state)

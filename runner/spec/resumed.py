@@ -1,0 +1,79 @@
+"""The settings of a run that goes on from an interrupted one: that run's own, but for the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from omegaconf import DictConfig, OmegaConf
+
+from runner.errors import SpecError
+from runner.spec.compose import to_spec, to_values
+from runner.spec.identity import spec_values
+from runner.spec.model import Spec
+
+OWN = ("task", "resume", "outputs")  # always this run's
+ADJUSTABLE = ("train", "cluster")  # the interrupted run's, but for what was typed now
+CHOSEN_AGAIN = "experiment"  # it may stand for settings of any section
+HOW = "cluster.mode"  # not adjustable: one process or several draw stock SecretFlow's shuffles in another order
+
+
+def settle_resumed(config: DictConfig, overrides: Sequence[str], saved: Mapping[str, Any]) -> DictConfig:
+    """The interrupted run's settings, with this run's plan.
+
+    Args:
+        config: what was composed now.
+        overrides: the overrides as typed.
+        saved: the interrupted run's resolved settings.
+
+    Raises:
+        SpecError: for an override that is not valid, or asks for something else than the interrupted run had. (To type
+            that run's own command once more, with ``resume=…`` added, is no conflict.)
+    """
+    typed = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    _refuse_others(_completed(config), saved, typed)
+    merged = config.copy()
+    OmegaConf.set_struct(merged, False)
+    for section, values in OmegaConf.create(dict(saved)).items():
+        if section not in OWN:
+            merged[section] = values
+    for path in typed:
+        if path.partition(".")[0] in ADJUSTABLE:
+            OmegaConf.update(merged, path, OmegaConf.select(config, path), merge=False)
+    return merged
+
+
+def _completed(config: DictConfig) -> dict[str, Any]:
+    """What was composed, with the defaults of every setting; sections may contradict each other."""
+    try:
+        return spec_values(msgspec.convert(to_values(config), Spec))
+    except msgspec.ValidationError:
+        return spec_values(to_spec(config))  # raises the error in our words
+
+
+def _refuse_others(composed: Mapping[str, Any], saved: Mapping[str, Any], typed: Sequence[str]) -> None:
+    for path in typed:
+        section = path.partition(".")[0]
+        if section in OWN:
+            continue
+        if section in ADJUSTABLE:
+            compared = [HOW] if path in ("cluster", HOW) else []
+        elif section == CHOSEN_AGAIN:
+            compared = [name for name in saved if name not in (*OWN, *ADJUSTABLE)]
+        else:
+            compared = [path]
+        for name in compared:
+            if _value_at(composed, name) != _value_at(saved, name):
+                raise SpecError(
+                    f"{path} differs from the interrupted run's",
+                    where=name,
+                    why="a training goes on with the settings that it began with",
+                    fix=f"remove the override of {path}, or train anew without resume=…",
+                )
+
+
+def _value_at(values: Any, path: str) -> Any:
+    for part in path.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
