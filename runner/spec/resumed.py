@@ -12,6 +12,7 @@ from runner.errors import SpecError
 from runner.spec.compose import to_spec, to_values
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
+from runner.spec.request import split_request
 
 OWN = ("task", "resume", "outputs")  # always this run's
 ADJUSTABLE = ("train", "cluster")  # the interrupted run's, but for what was typed now
@@ -47,7 +48,7 @@ def settle_resumed(config: DictConfig, overrides: Sequence[str], saved: Mapping[
 def _completed(config: DictConfig) -> dict[str, Any]:
     """What was composed, with the defaults of every setting; sections may contradict each other."""
     try:
-        return spec_values(msgspec.convert(to_values(config), Spec))
+        return spec_values(msgspec.convert(split_request(to_values(config))[0], Spec))
     except msgspec.ValidationError:
         return spec_values(to_spec(config))  # raises the error in our words
 

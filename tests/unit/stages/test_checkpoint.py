@@ -15,7 +15,7 @@ import pytest
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
 from runner.data.table import PreparedTable
 from runner.errors import BundleError, DataError, RunnerError
-from runner.keys import Keyring
+from runner.keys.keyring import Keyring
 from runner.policy.audit import AuditLog
 from runner.policy.decide import decide
 from runner.spec.parse import parse
@@ -73,6 +73,7 @@ class House:
                 ids=np.arange(ROWS),
                 features=block,
                 names=tuple(f"{party}_{column}" for column in range(COLUMNS)),
+                dtypes=("Float64",) * COLUMNS,
                 test=np.arange(ROWS) % 4 == 3,
                 label=(total > 0).astype(float) if party == "carol" else None,
             )
