@@ -17,7 +17,7 @@ from runner.provenance.folder import SPEC
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_spec
-from runner.spec.model import Spec
+from runner.spec.model import APPLIES_MODEL, Spec
 
 
 def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | None) -> None:
@@ -50,15 +50,16 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
 
 def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """To apply a model is to use the settings that it was trained with, whatever the groups say now."""
-    model = OmegaConf.select(config, "model")
-    if OmegaConf.select(config, "task.name") != "predict" or not isinstance(model, str):
+    model, task = OmegaConf.select(config, "model"), OmegaConf.select(config, "task.name")
+    plan = OmegaConf.select(config, "task.plan") if task == "check" else task
+    if plan not in APPLIES_MODEL or not isinstance(model, str):
         return config
     for override in overrides:
         if override.lstrip("+").startswith(_FIXED_BY_MODEL):
             raise SpecError(
                 f"{override!r} has no effect",
                 where=override.partition("=")[0],
-                why="task=predict applies a model as it was trained",
+                why=f"task={plan} takes a model as it was trained",
                 fix="remove the override, or train a model with it",
             )
     try:

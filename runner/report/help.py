@@ -19,6 +19,8 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner                                     the whole job on built-in real data
   python -m runner task=check                          dry run: spec, policy and plan; starts nothing
   python -m runner task=predict model=RUN data=…       apply a saved model
+  python -m runner task=export model=RUN export.format=…   write a saved model for SecretFlow, Serving, XGBoost or ONNX
+  python -m runner task=import import_from={alice: …, …}   take in what SecretFlow's own save_model wrote
   python -m runner sgb=fast crypto=paillier            other choices
   python -m runner -m sgb.max_depth=3,5                a sweep
   python -m runner --cfg job                           the composed configuration

@@ -12,8 +12,10 @@ from runner.bundle.layout import FORMAT, Manifest, PartyEntry, write_manifest, w
 from runner.engine.site import Site
 from runner.policy.flows import PART
 from runner.spec.identity import spec_digest
+from runner.spec.model import Spec
 from runner.stages.context import Context
 from runner.stages.secret import dump_shares, split_part
+from runner.stages.trees import split_contents
 
 
 def save(context: Context, model: Any) -> Manifest:
@@ -29,6 +31,7 @@ def save(context: Context, model: Any) -> Manifest:
     for party, text in context.gate.exchange(written, stage="save", kind="model_parts", form=PART).items():
         features, digest = text.split()
         entries[party] = PartyEntry(features=int(features), part=digest)
+    scheme, key_bits = _encryption(spec)
     manifest = Manifest(
         format=FORMAT,
         bundle="",
@@ -39,8 +42,8 @@ def save(context: Context, model: Any) -> Manifest:
         trees=len(model.trees),
         label_holder=spec.label.holder,
         parties=entries,
-        scheme=spec.crypto.scheme if spec.engine() == "sgb" else "secret shares",
-        key_bits=spec.crypto.key_bits if spec.engine() == "sgb" else 0,
+        scheme=scheme,
+        key_bits=key_bits,
         versions={"runner": __version__, "secretflow": version("secretflow"), "heu": version("sf-heu")},
     ).identified()
 
@@ -49,6 +52,13 @@ def save(context: Context, model: Any) -> Manifest:
 
     context.gate.finish(context.everywhere(complete))
     return manifest
+
+
+def _encryption(spec: Spec) -> tuple[str, int]:
+    """The scheme and the key size that the gradients travelled under, as far as this run knows."""
+    if "train" not in spec.stages():
+        return "trained elsewhere", 0
+    return (spec.crypto.scheme, spec.crypto.key_bits) if spec.engine() == "sgb" else ("secret shares", 0)
 
 
 def _write_parts(context: Context, model: Any) -> dict[str, PYUObject]:
@@ -64,17 +74,18 @@ def _write_parts(context: Context, model: Any) -> dict[str, PYUObject]:
             party: context.at(party, write_share, [tree[device] for tree in model.trees])
             for party, device in context.devices.items()
         }
-    content = model.to_dict()
 
-    def write(site: Site, trees: list[dict[str, Any]], weights: list[Any]) -> str:
-        return _write_part(context, site, {"trees": trees, **({"leaf_weights": weights} if weights else {})})
+    def write(site: Site, trees: list[Any], weights: list[Any]) -> str:
+        splits = [split_contents(tree) for tree in trees]
+        own_weights = {"leaf_weights": [weight.tolist() for weight in weights]} if weights else {}
+        return _write_part(context, site, {"trees": splits, **own_weights})
 
     return {
         party: context.at(
             party,
             write,
-            content["split_trees"][device],
-            content["leaf_weights"] if device == context.holder else [],
+            [tree.split_tree_dict[device] for tree in model.trees],
+            [tree.leaf_weight for tree in model.trees] if device == context.holder else [],
         )
         for party, device in context.devices.items()
     }

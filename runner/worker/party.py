@@ -99,12 +99,12 @@ class _Worker:
     def _work(self, spec: Spec) -> None:
         sites = {
             party: open_site(
-                spec, party, self._folder, read_table(memory) if party in spec.data.tables else None, self._emit
+                spec, party, self._folder, read_table(memory) if party in spec.tables() else None, self._emit
             )
             for party, memory in self._tables.items()
         }
         digests = {
-            party: site.table.digest(site.derive("table")) for party, site in sites.items() if party in spec.data.tables
+            party: site.table.digest(site.derive("table")) for party, site in sites.items() if party in spec.tables()
         }
         self._emit(event="opened", digests=digests)
         # This party's own word, read by this party's own process: no driver can make it do more than it grants.
