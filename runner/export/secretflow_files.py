@@ -51,7 +51,7 @@ def secretflow_files(part: Part, common: Common | None) -> dict[str, bytes]:
     fields = SplitTreeFile.__struct_fields__
     files = {SPLIT_TREE: _json([{field: tree[field] for field in fields} for tree in part["trees"]])}
     if common is not None:
-        files[COMMON] = _json(msgspec.to_builtins(common))
+        files[COMMON] = json.dumps(msgspec.to_builtins(common), sort_keys=True).encode()
         files[LEAF_WEIGHT] = _json(part["leaf_weights"])
     return files
 

@@ -46,6 +46,7 @@ def others(path: str, value: Any) -> Iterator[Any]:
         yield from re.split(r"[ ,]+", allowed(path))[2:]
     else:
         yield "alice"
+        yield {"alice": "folder"}
 
 
 def other_specs(path: str) -> list[Spec]:
