@@ -58,7 +58,7 @@ def xgboost_model(model: CompleteModel) -> bytes:
     learner = {
         "attributes": {},
         "feature_names": list(model.features),
-        "feature_types": ["float"] * width,
+        "feature_types": [],
         "gradient_booster": booster,
         "learner_model_param": {
             "base_score": neutral,
