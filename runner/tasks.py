@@ -21,7 +21,7 @@ from runner.provenance.folder import SPEC, STATUS
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
-from runner.spec.model import Spec
+from runner.spec.model import APPLIES_MODEL, Spec
 from runner.spec.request import TASKS, Request
 from runner.spec.resumed import settle_resumed
 
@@ -83,15 +83,16 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """To apply a model is to use the settings that it was trained with, whatever the groups say now."""
     if isinstance(interrupted := OmegaConf.select(config, "resume"), str):
         return settle_resumed(config, overrides, _settings_of(Path(interrupted)))
-    model = OmegaConf.select(config, "model")
-    if OmegaConf.select(config, "task.name") != "predict" or not isinstance(model, str):
+    model, task = OmegaConf.select(config, "model"), OmegaConf.select(config, "task.name")
+    plan = OmegaConf.select(config, "task.plan") if task == "check" else task
+    if plan not in APPLIES_MODEL or not isinstance(model, str):
         return config
     for override in overrides:
         if override.lstrip("+").startswith(_FIXED_BY_MODEL):
             raise SpecError(
                 f"{override!r} has no effect",
                 where=override.partition("=")[0],
-                why="task=predict applies a model as it was trained",
+                why=f"task={plan} takes a model as it was trained",
                 fix="remove the override, or train a model with it",
             )
     try:

@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,25 +87,28 @@ def run(
     journal = _Journal(listener)
     # A Unix socket's path must be short, and a run folder's may be long.
     with tempfile.TemporaryDirectory(prefix="sgb-") as sockets, _processes(spec, folder) as (checks, workers):
-        _check_tables(spec, folder, checks, journal)
+        if checks is not None:
+            _check_tables(spec, folder, checks, journal)
         _follow(spec, folder, workers, journal, sockets, original)
         _attest(spec, workers, journal, describe(journal.outcome))
     return journal.outcome
 
 
 @contextmanager
-def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template, Template]]:
-    """The checking processes and the workers; both templates start to import at once."""
+def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template | None, Template]]:
+    """The checking processes (none where no table is read) and the workers; both templates start to import at once."""
     hosts: dict[str, tuple[str, ...]] = {party: (party,) for party in spec.parties}
     if spec.cluster.mode == "debug":
         hosts = {ALL_PARTIES: tuple(spec.parties)}
-    checked = {party: (party,) for party in spec.data.tables}
+    checked = {party: (party,) for party in spec.tables()}
     memory = table_memory(spec.parties)
     environment = conditions(spec.cluster)
-    with (
-        Template("check", checked, memory, folder / CHECK_LOG, _check_imports(spec), environment) as checks,
-        Template("work", hosts, memory, folder / START_LOG, environment=environment) as workers,
-    ):
+    with ExitStack() as templates:
+        checks = None
+        if checked:
+            check = Template("check", checked, memory, folder / CHECK_LOG, _check_imports(spec), environment)
+            checks = templates.enter_context(check)
+        workers = templates.enter_context(Template("work", hosts, memory, folder / START_LOG, environment=environment))
         for descriptor in memory.values():
             os.close(descriptor)
         yield checks, workers

@@ -34,6 +34,8 @@ LEAVES = "row partitions by leaf"
 PART = "number of features, keyed digests of their names and of the model part"
 SEALED = "digest of the encrypted model part"
 SIGNATURE = "signature under the manifest"
+SHAPE = "number of features and of trees, and a digest of the trees' shape"
+OWN_SPLITS = "which nodes of the trees it splits"
 CURVE = "training metric per tree"
 CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
@@ -126,10 +128,24 @@ def _save(spec: Spec) -> Iterator[Flow]:
 
 def _load(spec: Spec) -> Iterator[Flow]:
     yield from _everybody(spec, "load", "model_parts", SIGNATURE)
-    if spec.predict_mode() == "complete":
+    at = spec.assembles_at()
+    if at is not None:
         for party in spec.party_order():
-            if party != spec.predict.at:
-                yield Flow("load", "complete_model", WHOLE_PART, party, str(spec.predict.at))
+            if party != at:
+                yield Flow("load", "complete_model", WHOLE_PART, party, at)
+
+
+def _import(spec: Spec) -> Iterator[Flow]:
+    """In training the label holder sees who splits which node; here it makes sure that the parts belong together."""
+    yield from _everybody(spec, "import", "model_parts", SHAPE)
+    holder, *others = spec.party_order()
+    for party in others:
+        yield Flow("import", "model_parts", OWN_SPLITS, party, holder)
+
+
+def _export(spec: Spec) -> Iterator[Flow]:
+    """The parts are where they may be: each at its party, or, by stage `load`, all at one."""
+    yield from ()
 
 
 def _predict(spec: Spec) -> Iterator[Flow]:
@@ -186,8 +202,10 @@ _BY_STAGE = {
     "label": _label,
     "train": _train,
     "explain": _explain,
+    "import": _import,
     "save": _save,
     "load": _load,
     "predict": _predict,
     "evaluate": _evaluate,
+    "export": _export,
 }

@@ -17,7 +17,7 @@ def describe_plan(spec: Spec, decisions: Sequence[Decision]) -> str:
         f"Parties   {holder} (label holder), {', '.join(others)}",
         f"Data      {spec.data.name}, ids in column {spec.data.id}",
         f"Crypto    {spec.crypto.scheme}, {spec.crypto.key_bits} bits",
-        f"Plan      {' → '.join(('check tables', *spec.stages()))}",
+        f"Plan      {' → '.join((*(('check tables',) if spec.tables() else ()), *spec.stages()))}",
         "",
         *table([("stage", "what", "from → to", "decision", "form", "by"), *_rows(spec, decisions)]),
     ]

@@ -24,25 +24,32 @@ NAMES = {
 
 def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> str:
     """The summary, as the viewer may see it. ``arguments`` is the command line as typed."""
-    plan = spec.task.to_run()
+    stages, model = spec.stages(), manifest["hashed"]["model"][:12]
     lines = []
-    if plan != "predict":
+    if "train" in stages:
         lines += [
             f"Trained      {spec.sgb.objective} {ENGINES[spec.engine()]} on the columns of {len(spec.parties)} parties "
             f"({spec.data.name}); {_label(spec)}",
             f"Encryption   {_encryption(spec, manifest)}",
-            f"Model        one part at each party, bundle {manifest['hashed']['model'][:12]}",
         ]
-    else:
-        lines.append(f"Applied      model {manifest['hashed']['model'][:12]} to {spec.data.name}")
-    if plan != "train":
+    if "import" in stages:
+        lines.append(
+            f"Taken in     {spec.sgb.objective} SGB, from a folder of each party; leaf weights at {spec.label.holder}"
+        )
+    if "save" in stages:
+        lines.append(f"Model        one part at each party, bundle {model}")
+    elif "predict" in stages:
+        lines.append(f"Applied      model {model} to {spec.data.name}")
+    if "predict" in stages:
         recipients = ", ".join(spec.prediction_recipients())
         lines.append(f"Predictions  at {recipients} and nobody else:")
         lines += [f"             {folder}/parties/{p}/predictions.parquet" for p in spec.prediction_recipients()]
         lines.append(f"Metrics      {_metrics(spec, outcome)}")
-    if plan != "train" and spec.predict_mode() == "complete":
+    if "export" in stages:
+        lines += _export(spec, model, folder)
+    if spec.assembles_at() is not None:
         lines.append(
-            f"Revealed     to {spec.predict.at}: every party's features by name, split values and leaf weights; "
+            f"Revealed     to {spec.assembles_at()}: every party's features by name, split values and leaf weights; "
             "in effect, what the labels say"
         )
     lines += [
@@ -50,6 +57,17 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         "Next         " + _next(spec, folder, arguments),
     ]
     return "\n".join(lines)
+
+
+def _export(spec: Spec, model: str, folder: Path) -> list[str]:
+    """What was written, and where."""
+    at = spec.assembles_at()
+    whose = "each party's own part" if at is None else "the complete model"
+    written = spec.party_order() if at is None else (at,)
+    return [
+        f"Exported     model {model} for {spec.export.format}, {whose}:",
+        *(f"             {folder}/parties/{party}/export/" for party in written),
+    ]
 
 
 ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
@@ -89,7 +107,7 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
 
 def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:
     """The command that applies this model, with what of this run's command line is about parties and tables."""
-    if spec.task.to_run() == "predict":
+    if spec.model is not None:
         return "python -m runner --help"
     kept = [
         argument

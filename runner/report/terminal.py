@@ -17,10 +17,12 @@ TITLES = {
     "label": "join labels",
     "explain": "explain",
     "train": "train",
+    "import": "take parts in",
     "save": "save bundle",
     "load": "load bundle",
     "predict": "predict",
     "evaluate": "evaluate",
+    "export": "export",
 }
 METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "RMSE"}
 

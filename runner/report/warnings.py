@@ -11,8 +11,8 @@ def warnings_of(spec: Spec) -> list[str]:
     found = []
     if ALL in policy.complete_model.recipients and ALL in policy.labels.recipients:
         found.append(f"WARNING: policy {policy.name!r} shows everything to every party. For simulation only.")
-    if "predict" in spec.stages() and spec.predict_mode() == "complete":
-        found.append(f"WARNING: the complete model goes to {spec.predict.at}, who can then tell much about the labels.")
+    if (at := spec.assembles_at()) is not None:
+        found.append(f"WARNING: the complete model goes to {at}, who can then tell much about the labels.")
     if spec.sgb.shuffle == "shared" and spec.engine() == "sgb":
         found.append("WARNING: sgb.shuffle=shared lets the label holder undo the shuffles. For comparisons only.")
     return found

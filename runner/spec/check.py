@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 from runner.errors import SpecError
 from runner.spec.label import NONE, SAME, JointLabel, RowShardedLabel, SecretLabel
-from runner.spec.model import ALL, PLAIN_SCHEMES, RECIPIENT_KINDS, RESERVED_NAMES, Spec
+from runner.spec.model import (
+    ALL,
+    APPLIES_MODEL,
+    COMPLETE_FORMATS,
+    PLAIN_SCHEMES,
+    RECIPIENT_KINDS,
+    RESERVED_NAMES,
+    Spec,
+)
 from runner.spec.suggest import advise
 
 METRICS_BY_OBJECTIVE = {
@@ -36,11 +44,12 @@ def check(spec: Spec) -> None:
 
 
 def _check_task(spec: Spec) -> None:
-    if spec.task.to_run() != "predict" and spec.model is not None:
+    plan = spec.task.to_run()
+    if plan not in APPLIES_MODEL and spec.model is not None:
         raise SpecError(
             f"model = {spec.model!r} has no effect",
             where="model",
-            why=f"task={spec.task.name} trains a model of its own",
+            why=f"task={spec.task.name} makes a model of its own",
             fix="remove model=…, or use task=predict",
         )
     for party, trained in spec.roles.items():
@@ -52,13 +61,68 @@ def _check_task(spec: Spec) -> None:
                 why="roles say who was who in the training of model, and no two parties were one",
                 fix="give model=RUN with it, and each of the training's parties once",
             )
-    if spec.task.name == "predict" and spec.model is None:
+    if spec.task.name in APPLIES_MODEL and spec.model is None:
         raise SpecError(
-            "no model to predict with",
+            f"no model to {spec.task.name}",
             where="model",
-            why="task=predict applies a saved model",
+            why=f"task={spec.task.name} begins with a saved model",
             fix="add model=<run folder of an earlier run>, for instance the one its summary printed",
         )
+    _check_export(spec)
+    _check_import(spec)
+
+
+def _check_export(spec: Spec) -> None:
+    form, at = spec.export.format, spec.export.at
+    if spec.task.to_run() != "export" or form not in COMPLETE_FORMATS:
+        if at is not None:
+            raise SpecError(
+                "export.at has no effect",
+                where="export.at",
+                why="only task=export with export.format=xgboost or onnx brings a model to one party",
+                fix="remove export.at",
+            )
+    elif at is None:
+        raise SpecError(
+            "nobody is named to hold the complete model",
+            where="export.at",
+            why=f"a file for {form} has every party's part of the model in it",
+            fix="set export.at to the party that may have the complete model",
+        )
+    else:
+        _known(at, spec.parties, "export.at")
+    if spec.task.to_run() in ("export", "import") and spec.engine() == "ss_xgb":
+        raise SpecError(
+            f"a model with a secret label has no {spec.task.to_run()}",
+            where="label.mode",
+            why="its leaf weights exist as secret shares only, and no other program's file holds shares",
+            fix="use it with task=predict; or train with another label mode",
+        )
+
+
+def _check_import(spec: Spec) -> None:
+    folders = spec.import_from
+    if spec.task.to_run() != "import":
+        if folders is not None:
+            raise SpecError(
+                "import_from has no effect",
+                where="import_from",
+                why=f"task={spec.task.name} brings no model in",
+                fix="remove import_from=…, or use task=import",
+            )
+        return
+    if spec.task.name == "check" and folders is None:
+        return
+    for party in folders or ():
+        _known(party, spec.parties, f"import_from.{party}")
+    for party in spec.party_order():
+        if party not in (folders or {}):
+            raise SpecError(
+                f"{party}'s part of the model is not given",
+                where=f"import_from.{party}",
+                why="each party brings the folder that SecretFlow's save_model wrote for it",
+                fix="write import_from={" + ", ".join(f"{party}: <folder>" for party in sorted(spec.parties)) + "}",
+            )
 
 
 def _check_checkpoints(spec: Spec) -> None:
@@ -99,9 +163,9 @@ def _check_parties(spec: Spec) -> None:
             fix="choose another name",
         )
     _known(spec.label.holder, parties, "label.holder")
-    for table in spec.data.tables:
+    for table in spec.tables():
         _known(table, parties, f"data.tables.{table}")
-    if not spec.predicts_alone():
+    if spec.task.to_run() != "export" and not spec.predicts_alone():
         _check_tables(spec)
     if spec.cluster.viewer is not None:
         _known(spec.cluster.viewer, parties, "cluster.viewer")
@@ -300,6 +364,13 @@ def _check_predict(spec: Spec) -> None:
 
 def _check_complete(spec: Spec) -> None:
     at = spec.predict.at
+    if spec.explain.importance:
+        raise SpecError(
+            "a model in one place is not explained",
+            where="explain.importance",
+            why="importance is computed by each party over its own features",
+            fix="set explain.importance=false, or predict.mode=auto",
+        )
     if at is None:
         raise SpecError(
             "nobody is named to hold the complete model",

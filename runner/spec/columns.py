@@ -38,8 +38,10 @@ def columns_of(spec: Spec, party: str) -> Columns:
     truth = None
     if spec.label.predict == party:
         truth = spec.label.predict_column or label
-    reads_label = spec.task.to_run() != "predict" or spec.label.predict == SAME
-    read = {column for column, needed in ((label, reads_label), (truth, spec.label.predict != NONE)) if needed}
+    plan = spec.task.to_run()
+    reads_label = plan != "import" and (plan != "predict" or spec.label.predict == SAME)
+    reads_truth = plan != "import" and spec.label.predict != NONE
+    read = {column for column, needed in ((label, reads_label), (truth, reads_truth)) if needed}
     table = spec.data.tables[party]
     return Columns(
         id=spec.data.id,

@@ -10,17 +10,22 @@ from runner.spec.base import PartyName, Seconds, Section, Share
 from runner.spec.label import NONE, SAME, Label
 from runner.spec.sgb import SgbSettings
 
-Plan = Literal["train_predict", "train", "predict"]
-Stage = Literal["align", "label", "train", "explain", "save", "load", "predict", "evaluate"]
+Plan = Literal["train_predict", "train", "predict", "export", "import"]
+Stage = Literal["align", "label", "train", "explain", "import", "save", "load", "predict", "evaluate", "export"]
 Engine = Literal["sgb", "ss_xgb"]
 PredictMode = Literal["open_to_label_holder", "sealed", "complete"]
+ExportFormat = Literal["secretflow", "serving", "xgboost", "onnx"]
 Form = Literal["score", "rounded", "class", "top_k"]
 
 STAGES: dict[Plan, tuple[Stage, ...]] = {
     "train_predict": ("align", "label", "train", "explain", "save", "load", "predict", "evaluate"),
     "train": ("align", "label", "train", "explain", "save"),
-    "predict": ("align", "load", "predict", "evaluate"),
+    "predict": ("align", "load", "explain", "predict", "evaluate"),
+    "export": ("load", "export"),
+    "import": ("import", "save"),
 }
+APPLIES_MODEL: tuple[Plan, ...] = ("predict", "export")  # plans that begin with a saved model
+COMPLETE_FORMATS: tuple[ExportFormat, ...] = ("xgboost", "onnx")  # one file with all parties' parts
 PLAIN_SCHEMES = ("mock", "plain", "none")
 ALL = "all"  # in a policy: every party of the run
 RECIPIENT_KINDS = (
@@ -40,7 +45,7 @@ RESERVED_NAMES = (ALL, "none", "same", "nobody", "spu", "terminal")
 class Task(Section, frozen=True, kw_only=True):
     """What to do. ``plan`` is the task whose plan ``check`` looks at."""
 
-    name: Literal["train_predict", "train", "predict", "check"] = "train_predict"
+    name: Literal["train_predict", "train", "predict", "export", "import", "check"] = "train_predict"
     plan: Plan = "train_predict"
 
     def to_run(self) -> Plan:
@@ -174,7 +179,7 @@ class Predict(Section, frozen=True, kw_only=True):
 
 
 class Explain(Section, frozen=True, kw_only=True):
-    """Whether feature importance (by gain) is computed after training; ``policy.importance`` says for whom."""
+    """Whether feature importance (by gain) is computed; ``policy.importance`` says for whom."""
 
     importance: bool = False
 
@@ -187,6 +192,16 @@ class Train(Section, frozen=True, kw_only=True):
     """
 
     checkpoint_every: Annotated[int, Meta(ge=0)] = 0
+
+
+class Export(Section, frozen=True, kw_only=True):
+    """In which format task=export writes a saved model.
+
+    ``secretflow``, ``serving``: each party writes its own part. ``xgboost``, ``onnx``: the whole model goes to ``at``.
+    """
+
+    format: ExportFormat = "secretflow"
+    at: PartyName | None = None
 
 
 class Cluster(Section, frozen=True, kw_only=True):
@@ -223,10 +238,12 @@ class Spec(Section, frozen=True, kw_only=True):
     train: Train = field(default_factory=Train)
     predict: Predict = field(default_factory=Predict)
     explain: Explain = field(default_factory=Explain)
+    export: Export = field(default_factory=Export)
     cluster: Cluster
     model: str | None = None
     roles: dict[PartyName, PartyName] = field(default_factory=dict)
     resume: str | None = None
+    import_from: dict[PartyName, str] | None = None
     outputs: str = "outputs"
 
     def party_order(self) -> tuple[str, ...]:
@@ -252,6 +269,17 @@ class Spec(Section, frozen=True, kw_only=True):
     def predicts_alone(self) -> bool:
         """Whether one party applies a complete model on its own table."""
         return self.task.to_run() == "predict" and self.predict.mode == "complete"
+
+    def tables(self) -> dict[str, Table]:
+        """The tables that the plan reads: an export reads none."""
+        return {} if self.task.to_run() == "export" else self.data.tables
+
+    def assembles_at(self) -> str | None:
+        """The party to which the plan brings every party's part of the model, or None where parts stay."""
+        if self.predicts_alone():
+            return self.predict.at
+        exports = self.task.to_run() == "export" and self.export.format in COMPLETE_FORMATS
+        return self.export.at if exports else None
 
     def predict_mode(self) -> PredictMode:
         """How predictions are computed, with ``auto`` resolved."""

@@ -8,6 +8,8 @@ from typing import Any
 from secretflow.ml.boost.sgb_v.model import SgbModel
 
 from runner.engine.site import Site
+from runner.errors import BundleError
+from runner.export.trees import GAINS, has_gains
 from runner.files import write_json
 from runner.stages.context import Context
 
@@ -41,6 +43,13 @@ def _gains(form: str) -> Any:
     def gains(site: Site, *trees: Any) -> dict[str, float]:
         found = dict.fromkeys(site.table.names, 0.0)
         for tree in trees:
+            if not has_gains({**tree.to_dict(), GAINS: tree.split_gains}):
+                raise BundleError(
+                    "the model has no split gains",
+                    where="explain.importance",
+                    why="SecretFlow's own files do not have them, and this model was brought in from such files",
+                    fix="set explain.importance=false, or train a model with this runner",
+                )
             for feature, gain in tree.gain_statistics()[0].items():
                 found[site.table.names[feature]] += float(gain)
         return found if form == "by_name" else {"total": sum(found.values())}

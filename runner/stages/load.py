@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from secretflow.device import PYUObject
-from secretflow.ml.boost.sgb_v.core.distributed_tree.distributed_tree import from_dict as tree_from_dict
-from secretflow.ml.boost.sgb_v.core.params import RegType
-from secretflow.ml.boost.sgb_v.model import SgbModel
 
 from runner.bundle.layout import damaged
 from runner.bundle.manifest import Manifest, read_manifest, read_signatures
@@ -20,6 +17,7 @@ from runner.policy.flows import SIGNATURE, WHOLE_PART
 from runner.stages.context import Context
 from runner.stages.secret import restore
 from runner.stages.signing import exchange_signatures
+from runner.stages.trees import assemble
 
 MISMATCH_FILE = "feature_mismatch.json"
 
@@ -45,30 +43,40 @@ def load(context: Context) -> Any:
     context.gate.finish(parts)
     if manifest.engine == "ss_xgb":
         return restore(context, parts, manifest.trees)
-    return _assemble(context, manifest, parts)
+    return assemble(context, manifest.objective, manifest.base_score, manifest.trees, parts)
 
 
-def collect_parts(context: Context) -> PYUObject:
-    """Bring every party's part to ``predict.at``, which then has the complete model: splits, leaf weights, names.
-
-    Returns:
-        a list of the parts, at ``predict.at``.
+def own_parts(context: Context) -> tuple[Manifest, dict[str, PYUObject]]:
+    """The manifest, and each party's own part, at that party; no part moves, and no table is looked at.
 
     Raises:
-        BundleError: as :func:`load` does, or where that party's table lacks a feature of the model.
+        BundleError: as :func:`load` does.
     """
-    at = str(context.spec.predict.at)
     manifest = _agreed_manifest(context)
+    parts = context.everywhere(lambda site: _read_part(context, site, manifest))
+    context.gate.finish(parts)
+    return manifest, parts
+
+
+def collect_parts(context: Context, at: str) -> PYUObject:
+    """Bring every party's part to ``at``, which then has the complete model: splits, leaf weights, names.
+
+    Returns:
+        a list of the parts in canonical order, at ``at``.
+
+    Raises:
+        BundleError: as :func:`load` does, or where ``at`` has brought a table that lacks a feature of the model.
+    """
+    _, own = own_parts(context)
     received = []
-    for party in context.devices:
-        part = context.at(party, lambda site: _read_part(context, site, manifest))
+    for party, part in own.items():
         if party != at:
             part = context.gate.deliver(part, at, stage="load", kind="complete_model", form=WHOLE_PART)
         received.append(part)
 
     def gather(site: Site, *parts: dict[str, Any]) -> list[dict[str, Any]]:
-        missing = sorted({name for part in parts for name in part["features"]} - set(site.table.names))
-        if missing:
+        features = {name for part in parts for name in part["features"]}
+        if site.prepared is not None and (missing := sorted(features - set(site.prepared.names))):
             raise _other_features(site, missing, {})
         return list(parts)
 
@@ -160,28 +168,3 @@ def _check_roles(context: Context, manifest: Manifest) -> None:
             why=f"this run says {spec.sgb.objective!r}, which reads its scores in another way",
             fix=f"set sgb.objective={manifest.objective}",
         )
-
-
-def _assemble(context: Context, manifest: Manifest, parts: Mapping[str, PYUObject]) -> SgbModel:
-    model = SgbModel(context.holder, RegType(manifest.objective), manifest.base_score)
-    model.partition_column_counts = {
-        device: manifest.parties[context.spec.trained_as(party)].features for party, device in context.devices.items()
-    }
-    for index in range(manifest.trees):
-        model.trees.append(
-            tree_from_dict(
-                {
-                    "split_tree_dict": {
-                        device: _item(parts[party], "trees", index) for party, device in context.devices.items()
-                    },
-                    "leaf_weight": _item(parts[context.spec.label.holder], "leaf_weights", index),
-                    "label_holder": context.holder,
-                    "partition_column_counts": model.partition_column_counts,
-                }
-            )
-        )
-    return model
-
-
-def _item(part: PYUObject, key: str, index: int) -> PYUObject:
-    return part.device(lambda part: part[key][index])(part)

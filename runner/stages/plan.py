@@ -12,8 +12,10 @@ from runner.stages.checkpoint import drop_checkpoints
 from runner.stages.context import Context
 from runner.stages.evaluate import evaluate
 from runner.stages.explain import explain
+from runner.stages.export import export
+from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
-from runner.stages.load import collect_parts, load
+from runner.stages.load import collect_parts, load, own_parts
 from runner.stages.predict import Scores, deliver_predictions, require_batch
 from runner.stages.save import save
 from runner.stages.score import score_completely, score_openly, score_sealed
@@ -56,14 +58,15 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             progress.model = trainer(context, _made(progress.labels))
         case "explain":
             explain(context, _made(progress.model))
+        case "import":
+            progress.model = import_model(context)
         case "save":
             save(context, _made(progress.model))
             if context.spec.train.checkpoint_every:
                 drop_checkpoints(context)
             progress.model = None
         case "load":
-            complete = context.spec.predict_mode() == "complete"
-            progress.model = collect_parts(context) if complete else load(context)
+            progress.model = _load(context)
         case "predict":
             require_batch(context)
             scorer = score_on_shares if context.spec.engine() == "ss_xgb" else SCORERS[context.spec.predict_mode()]
@@ -71,6 +74,16 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             deliver_predictions(context, progress.scores)
         case "evaluate":
             evaluate(context, _made(progress.scores), progress.labels)
+        case "export":
+            export(context, _made(progress.model))
+
+
+def _load(context: Context) -> Any:
+    """The model as the stage after it takes it: assembled, all parts at one party, or each part at its own."""
+    at = context.spec.assembles_at()
+    if at is not None:
+        return collect_parts(context, at)
+    return own_parts(context) if "export" in context.spec.stages() else load(context)
 
 
 def _made(value: Any) -> Any:

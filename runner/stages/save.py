@@ -13,9 +13,11 @@ from runner.bundle.part import columns_digest, content_digest, part_bytes, write
 from runner.engine.site import Site
 from runner.policy.flows import PART, SEALED, SIGNATURE
 from runner.spec.identity import spec_digest
+from runner.spec.model import Spec
 from runner.stages.context import Context
 from runner.stages.secret import dump_shares, split_part
 from runner.stages.signing import exchange_signatures
+from runner.stages.trees import split_contents
 
 
 def save(context: Context, model: Any) -> Manifest:
@@ -43,9 +45,11 @@ def save(context: Context, model: Any) -> Manifest:
 
 
 def _entries(context: Context, contents: dict[str, PYUObject]) -> dict[str, PartyEntry]:
+    made_by = "train" if "train" in context.spec.stages() else "import"
+
     def describe(site: Site, content: bytes) -> str:
         table = site.table
-        site.note("train", "model part", content)
+        site.note(made_by, "model part", content)
         columns = columns_digest(table.names, table.dtypes, site.keys)
         return f"{len(table.names)} {columns} {content_digest(content, site.keys)}"
 
@@ -59,6 +63,7 @@ def _entries(context: Context, contents: dict[str, PYUObject]) -> dict[str, Part
 
 def _manifest(context: Context, trees: int, entries: dict[str, PartyEntry]) -> Manifest:
     spec = context.spec
+    scheme, key_bits = _encryption(spec)
     return Manifest(
         format=FORMAT,
         bundle="",
@@ -70,10 +75,17 @@ def _manifest(context: Context, trees: int, entries: dict[str, PartyEntry]) -> M
         label_holder=spec.label.holder,
         recipients=spec.prediction_recipients(),
         parties=entries,
-        scheme=spec.crypto.scheme if spec.engine() == "sgb" else "secret shares",
-        key_bits=spec.crypto.key_bits if spec.engine() == "sgb" else 0,
+        scheme=scheme,
+        key_bits=key_bits,
         versions={"runner": __version__, "secretflow": version("secretflow"), "heu": version("sf-heu")},
     ).identified()
+
+
+def _encryption(spec: Spec) -> tuple[str, int]:
+    """The scheme and the key size that the gradients travelled under, as far as this run knows."""
+    if "train" not in spec.stages():
+        return "trained elsewhere", 0
+    return (spec.crypto.scheme, spec.crypto.key_bits) if spec.engine() == "sgb" else ("secret shares", 0)
 
 
 def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
@@ -88,17 +100,17 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
             party: context.at(party, share, [tree[device] for tree in model.trees])
             for party, device in context.devices.items()
         }
-    content = model.to_dict()
 
-    def plain(site: Site, trees: list[dict[str, Any]], weights: list[Any]) -> bytes:
-        return _part(site, {"trees": trees, **({"leaf_weights": weights} if weights else {})})
+    def plain(site: Site, trees: list[Any], weights: list[Any]) -> bytes:
+        own_weights = {"leaf_weights": [weight.tolist() for weight in weights]} if weights else {}
+        return _part(site, {"trees": [split_contents(tree) for tree in trees], **own_weights})
 
     return {
         party: context.at(
             party,
             plain,
-            content["split_trees"][device],
-            content["leaf_weights"] if device == context.holder else [],
+            [tree.split_tree_dict[device] for tree in model.trees],
+            [tree.leaf_weight for tree in model.trees] if device == context.holder else [],
         )
         for party, device in context.devices.items()
     }

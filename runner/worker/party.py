@@ -116,7 +116,7 @@ class _Worker:
         original = Path(self._job["original"]) if self._job["original"] else None
         sites = self._sites
         for party, memory in self._tables.items():
-            table = read_table(memory) if party in spec.data.tables else None
+            table = read_table(memory) if party in spec.tables() else None
             sites[party] = open_site(spec, party, self._folder, table, self._emit, original)
         # This party's own word, read by this party's own process: no driver can make it do more than it grants.
         self._grants = load_grants(spec, self._parties)

@@ -20,6 +20,7 @@ ORDER = (
     ("policy",),
     ("keys",),
     ("bundle",),
+    ("export",),
     ("cluster",),
     ("data",),
     ("engine",),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.policy.flows import SPU, TERMINAL, Flow, flows
+from runner.policy.flows import BUNDLE, OWN_SPLITS, SPU, TERMINAL, Flow, flows
 from runner.spec.model import STAGES, Stage
 from runner.spec.parse import parse
 
@@ -23,9 +23,9 @@ def ends(found: Sequence[Flow], stage: str, kind: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("plan", STAGES)
 def test_stages_of_the_plan_alone_have_flows(changed: Changed, plan: str) -> None:
     spec = parse(changed({"task.name": "check", "task.plan": plan, "explain.importance": True}))
-    expected: list[Stage] = [stage for stage in STAGES[plan] if stage != "label"]  # type: ignore[index]
+    expected: list[Stage] = [stage for stage in STAGES[plan] if stage not in ("label", "export")]  # type: ignore[index]
     found = flows(spec)
-    assert {flow.stage for flow in found} == set(expected), "a label of one party alone does not move"
+    assert {flow.stage for flow in found} == set(expected), "a label of one party alone, and an own part, do not move"
     order = list(dict.fromkeys(flow.stage for flow in found))
     assert order == expected, "in the order in which they run"
 
@@ -113,3 +113,25 @@ def test_no_flow_is_listed_twice(changed: Changed) -> None:
 
 def test_flow_reads_as_a_sentence() -> None:
     assert str(Flow("predict", "predictions", "score", "carol", "bob")) == "predictions (score) from carol to bob"
+
+
+@pytest.mark.parametrize("form", ["secretflow", "serving"])
+def test_an_export_of_own_parts_tells_others_the_bundle_id_alone(changed: Changed, form: str) -> None:
+    found = flows(parse(changed({"task.name": "export", "model": "x", "export.format": form})))
+    assert {(flow.kind, flow.form) for flow in found} == {("model_parts", BUNDLE)}
+
+
+@pytest.mark.parametrize("form", ["xgboost", "onnx"])
+def test_an_export_of_the_whole_model_brings_every_part_to_one_party(changed: Changed, form: str) -> None:
+    spec = parse(changed({"task.name": "export", "model": "x", "export.format": form, "export.at": "alice"}))
+    assert ends(flows(spec), "load", "complete_model") == {("carol", "alice"), ("bob", "alice")}
+
+
+def test_an_import_tells_the_holder_alone_who_splits_what(changed: Changed) -> None:
+    folders = {party: party for party in ("alice", "bob", "carol")}
+    found = flows(parse(changed({"task.name": "import", "import_from": folders})))
+    assert {(flow.sender, flow.receiver) for flow in found if flow.form == OWN_SPLITS} == {
+        ("alice", "carol"),
+        ("bob", "carol"),
+    }
+    assert {flow.kind for flow in found} == {"model_parts"}

@@ -59,6 +59,16 @@ def test_a_complete_model_needs_a_line_of_its_own() -> None:
         require(decide(spec))
 
 
+@pytest.mark.parametrize("form", ["xgboost", "onnx"])
+def test_an_export_of_the_whole_model_needs_the_same_line(form: str) -> None:
+    export = ("task=export", "model=x", f"export.format={form}", "export.at=alice")
+    with pytest.raises(PolicyError, match="complete_model") as denied:
+        require(decide(make_spec(*export)))
+    assert denied.value.where == "policy.complete_model.recipients"
+    require(decide(make_spec(*export, "policy.complete_model.recipients=[alice]")))
+    require(decide(make_spec("task=export", "model=x", "policy=strict")))
+
+
 @pytest.mark.parametrize("policy", ["label_owner", "strict"])
 def test_only_lab_lets_a_complete_model_go(policy: str) -> None:
     assert make_spec(f"policy={policy}").policy.complete_model.recipients == ()

@@ -20,7 +20,11 @@ from runner.stages.metrics import evaluate_scores
 CONF = Path(config_dir())
 CHOICES = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
 # What a choice cannot do without.
-COMPANIONS = {"task=predict": ["model=outputs/some/run"]}
+COMPANIONS = {
+    "task=predict": ["model=outputs/some/run"],
+    "task=export": ["model=outputs/some/run"],
+    "task=import": ["import_from={alice: a, bob: b, carol: c}"],
+}
 REQUESTS = {("task", task) for task in TASKS}
 compose_once = cache(make_spec)
 

@@ -11,10 +11,13 @@ from runner.cluster.processes import ALL_PARTIES
 from runner.errors import SpecError
 from runner.policy.flows import TERMINAL
 from runner.spec.check import LEAST_BIN_WIDTH, METRICS_BY_OBJECTIVE
+from runner.spec.columns import columns_of
 from runner.spec.model import PLAIN_SCHEMES
 from runner.spec.parse import parse
 
 Changed = Callable[..., dict[str, Any]]
+FOLDERS = {"alice": "a", "bob": "b", "carol": "c"}
+SECRET = {"mode": "secret", "holder": "carol", "inputs": {"carol": "target"}, "rule": "any", "predict": "none"}
 METRICS = ("roc_auc", "tweedie_deviance", "tweedie_nll", "mse", "rmse")
 
 
@@ -49,6 +52,18 @@ def refusal(values: dict[str, Any]) -> SpecError:
         ({"model": "outputs/some/run"}, "model", "task=predict"),
         ({"task.name": "train", "model": "outputs/some/run"}, "model", "task=predict"),
         ({"task.name": "check", "model": "outputs/some/run"}, "model", "task=predict"),
+        ({"task.name": "export"}, "model", "model=<run folder"),
+        ({"task.name": "export", "model": "x", "export.format": "xgboost"}, "export.at", "set export.at"),
+        ({"task.name": "export", "model": "x", "export": {"format": "onnx", "at": "dave"}}, "export.at", "alice"),
+        ({"task.name": "export", "model": "x", "export.at": "carol"}, "export.at", "remove"),
+        ({"export": {"format": "xgboost", "at": "carol"}}, "export.at", "remove"),
+        ({"task.name": "export", "model": "x", "label": SECRET}, "label.mode", "task=predict"),
+        ({"task.name": "import", "import_from": FOLDERS, "label": SECRET}, "label.mode", "another label mode"),
+        ({"task.name": "import"}, "import_from.carol", "alice: <folder>"),
+        ({"task.name": "import", "import_from": {"alice": "a", "carol": "c"}}, "import_from.bob", "bob: <folder>"),
+        ({"task.name": "import", "import_from": {**FOLDERS, "dave": "d"}}, "import_from.dave", "alice"),
+        ({"task.name": "import", "import_from": FOLDERS, "model": "x"}, "model", "task=predict"),
+        ({"import_from": FOLDERS}, "import_from", "task=import"),
     ],
 )
 def test_contradiction_is_refused(changed: Changed, changes: dict[str, Any], where: str, fix: str) -> None:
@@ -140,3 +155,22 @@ def test_party_may_not_take_a_name_that_the_runner_uses(changed: Changed, name: 
     for section in (values["data"]["tables"], values["parties"]):
         section[name] = section.pop("bob")
     refusal(values)
+
+
+def test_an_export_needs_no_table(changed: Changed) -> None:
+    values = changed({"task.name": "export", "model": "x"})
+    values["data"]["tables"] = {}
+    assert parse(values).tables() == {}
+    values["task"]["name"] = "predict"
+    assert refusal(values).where == "data.tables"
+
+
+@pytest.mark.parametrize("task", ["export", "import"])
+def test_neither_export_nor_import_reads_a_label(changed: Changed, task: str) -> None:
+    companions = {"model": "x"} if task == "export" else {"import_from": FOLDERS}
+    spec = parse(changed({"task.name": task, **companions, "label.predict": "alice", "label.predict_column": "y"}))
+    if task == "import":
+        assert all(columns_of(spec, party).read == frozenset() for party in spec.parties)
+        assert columns_of(spec, "carol").not_features() == {"patient_id", "target"}
+    assert not spec.needs_spu()
+    assert spec.evaluator() is None
