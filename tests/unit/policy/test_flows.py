@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.policy.flows import BUNDLE, OWN_SPLITS, SPU, TERMINAL, Flow, flows
+from runner.policy.flows import OWN_SPLITS, SIGNATURE, SPU, TERMINAL, Flow, flows
 from runner.spec.model import STAGES, Stage
 from runner.spec.parse import parse
 
@@ -118,7 +118,7 @@ def test_flow_reads_as_a_sentence() -> None:
 @pytest.mark.parametrize("form", ["secretflow", "serving"])
 def test_an_export_of_own_parts_tells_others_the_bundle_id_alone(changed: Changed, form: str) -> None:
     found = flows(parse(changed({"task.name": "export", "model": "x", "export.format": form})))
-    assert {(flow.kind, flow.form) for flow in found} == {("model_parts", BUNDLE)}
+    assert {(flow.kind, flow.form) for flow in found} == {("model_parts", SIGNATURE)}
 
 
 @pytest.mark.parametrize("form", ["xgboost", "onnx"])
