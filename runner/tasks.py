@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.bundle.layout import bundle_folder, find_run, read_manifest
 from runner.errors import BundleError, SpecError
+from runner.files import link_below
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC
@@ -62,7 +63,7 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
                 fix="remove the override, or train a model with it",
             )
     try:
-        saved = json.loads((find_run(model) / SPEC).read_bytes())
+        saved = json.loads((_own_run(model, str(config.outputs)) / SPEC).read_bytes())
         label = dict(saved["label"])
         for name in ("predict", "predict_column"):
             if any(override.lstrip("+").startswith(f"label.{name}=") for override in overrides):
@@ -85,8 +86,21 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 _FIXED_BY_MODEL = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=")
 
 
+def _own_run(model: str, outputs: str) -> Path:
+    """The run folder that ``model`` names; neither it nor a folder on its way from ``outputs`` may be a link."""
+    run = find_run(model)
+    if (link := link_below(Path(outputs), run) or link_below(run, run / SPEC)) is not None:
+        raise BundleError(
+            "the model is behind a symbolic link",
+            where=str(link),
+            why="it may lead to another run than the one that was named",
+            fix="give the real run folder",
+        )
+    return run
+
+
 def _look_at_model(spec: Spec) -> None:
     """Find a missing or unreadable bundle before any process starts."""
-    source = find_run(str(spec.model))
+    source = _own_run(str(spec.model), spec.outputs)
     for party in spec.parties:
         read_manifest(bundle_folder(source, party), party)

@@ -31,6 +31,7 @@ IDS = "keyed digest and count of the ids"
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
+OWN = "which rows are its own"
 PART = "number of features and keyed digest of the model part"
 BUNDLE = "bundle id"
 CURVE = "training metric per tree"
@@ -145,8 +146,8 @@ def _predict(spec: Spec) -> Iterator[Flow]:
         yield Flow("predict", "predictions", "score", source, source)
     for recipient in recipients:
         if recipient != source:
-            if spec.policy.predictions.own_rows and mode != "sealed":
-                yield Flow("predict", "own_rows", "which rows are its own", recipient, source)
+            if spec.policy.predictions.own_rows:
+                yield Flow("predict", "shares" if mode == "sealed" else "own_rows", OWN, recipient, source)
             yield Flow("predict", "predictions", forms[recipient], source, recipient)
     if not recipients:
         yield Flow("predict", "predictions", spec.policy.predictions.form, source, "nobody")
