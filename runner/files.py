@@ -42,7 +42,7 @@ def make_private_dir(path: Path) -> Path:
 
 
 def link_below(root: Path, path: Path) -> Path | None:
-    """The first symbolic link on the way from ``root``, which may be one, to ``path``; elsewhere ``path`` if it is one."""
+    """The first symbolic link on the way from ``root`` (which may be one) to ``path``; elsewhere, ``path`` if it is."""
     root, path = root.absolute(), path.absolute()
     try:
         inner = path.relative_to(root).parts
