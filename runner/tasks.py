@@ -62,8 +62,9 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
                 why="task=predict applies a model as it was trained",
                 fix="remove the override, or train a model with it",
             )
+    run = _own_run(model, str(config.outputs))
     try:
-        saved = json.loads((_own_run(model, str(config.outputs)) / SPEC).read_bytes())
+        saved = json.loads((run / SPEC).read_bytes())
         label = dict(saved["label"])
         for name in ("predict", "predict_column"):
             if any(override.lstrip("+").startswith(f"label.{name}=") for override in overrides):
@@ -72,7 +73,7 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BundleError(
             "the settings of the model cannot be read",
-            where=str(find_run(model) / SPEC),
+            where=str(run / SPEC),
             why=str(error).splitlines()[0],
             fix="give the run folder of a training that finished",
         ) from None
@@ -89,18 +90,25 @@ _FIXED_BY_MODEL = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder
 def _own_run(model: str, outputs: str) -> Path:
     """The run folder that ``model`` names; neither it nor a folder on its way from ``outputs`` may be a link."""
     run = find_run(model)
-    if (link := link_below(Path(outputs), run) or link_below(run, run / SPEC)) is not None:
+    _refuse_link(link_below(Path(outputs), run) or link_below(run, run / SPEC))
+    return run
+
+
+def _refuse_link(link: Path | None) -> None:
+    if link is not None:
         raise BundleError(
             "the model is behind a symbolic link",
             where=str(link),
             why="it may lead to another run than the one that was named",
             fix="give the real run folder",
         )
-    return run
 
 
 def _look_at_model(spec: Spec) -> None:
     """Find a missing or unreadable bundle before any process starts."""
     source = _own_run(str(spec.model), spec.outputs)
+    for party in spec.parties:
+        for path in (bundle_folder(source, party), *bundle_folder(source, party).glob("*")):
+            _refuse_link(link_below(source, path))
     for party in spec.parties:
         read_manifest(bundle_folder(source, party), party)
