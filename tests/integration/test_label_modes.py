@@ -388,7 +388,7 @@ def test_a_partys_worker_obeys_its_own_grants_even_if_the_driver_does_not(home: 
 )
 def test_a_floor_on_rows_stops_a_run_before_it_trains(home: Path, settings: str, denied: str) -> None:
     """Of the run's policy; or of bob's own grants, which carol's process, where metrics are made, has never read."""
-    everything = "predictions metrics curves ids model_parts row_counts".split()
+    everything = ["predictions", "metrics", "curves", "ids", "model_parts", "row_counts"]
     grants = home / "outputs" / "keys" / "bob" / "grants.yaml"
     grants.parent.mkdir(parents=True, exist_ok=True)
     own = settings.startswith("bob")

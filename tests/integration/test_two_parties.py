@@ -90,8 +90,8 @@ def total(place: Path) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def summed(place: Path, finish: Finish) -> Finished:
-    """Under Cheetah, which two parties take by themselves."""
-    return finish(place, *OURS, *SMALL, "sgb.objective=linear", "sgb.learning_rate=1.0")
+    """Under Cheetah, which two parties take by themselves: label and scores are made there."""
+    return finish(place, *OURS, *SMALL, "sgb.objective=linear", "sgb.learning_rate=1.0", "predict.mode=sealed")
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,14 @@ def test_summed_label_is_the_plain_sum_in_every_row(summed: Finished) -> None:
     spread = ((predictions["sum"] - predictions["sum"].mean()) ** 2).mean()
     assert r2 == pytest.approx(1 - float(error) / float(spread), abs=1e-3)  # type: ignore[arg-type]
     assert r2 > 0, "and the model has learnt from it"
+
+
+def test_sealed_scores_are_those_of_the_open_way(summed: Finished, finish: Finish) -> None:
+    opened = finish(summed.place, *OURS[:-1], "task=predict", f"model={summed.folder}", "label.predict=none")
+    both = summed.predictions("insurer").join(opened.predictions("insurer"), on="customer", suffix="_open")
+    assert both.height == summed.predictions("insurer").height
+    assert float((both["score"] - both["score_open"]).abs().max()) < 1e-3, "of amounts of some hundreds"
+    assert both["score"].n_unique() > 2
 
 
 def test_bank_gets_neither_label_nor_result(summed: Finished) -> None:
