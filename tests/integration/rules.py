@@ -8,6 +8,7 @@ parties' processes are forked from this one, so that secretflow is imported once
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import signal
@@ -89,7 +90,8 @@ class House:
 
     def context(self, rule: str, *more: Decision) -> Context:
         spec = self.specs[rule]
-        site = open_site(spec, self.party, self.folder, table_of(self.columns[rule]), lambda **event: None)
+        opened = open_site(spec, self.party, self.folder, None, lambda **event: None)
+        site = dataclasses.replace(opened, prepared=table_of(self.columns[rule]))
         devices = make_devices(spec)
         gate = Gate((*decide(spec), *more), devices, {self.party: site.audit}, {self.party: site.emit})
         return Context(spec, devices, {self.party: site}, gate, "nonce", {}, connect_spu=self.spu)

@@ -403,6 +403,25 @@ def test_a_floor_on_rows_stops_a_run_before_it_trains(home: Path, settings: str,
     assert "tree 1/" not in done.stdout
 
 
+def _assert_each_has_its_own_rows(home: Path, folder: Path) -> None:
+    """The label holder, which computes all scores in the open way, keeps no others either."""
+    predicted = set()
+    for party in PARTIES:
+        table = pl.read_parquet(home / "outputs" / "data" / "clinics" / party / "table.parquet")
+        own = set(table.filter("own_patient")["patient_id"])
+        found = pl.read_parquet(folder / "parties" / party / "predictions.parquet")
+        assert 20 < found.height == len(set(found["patient_id"]) & own)
+        assert found["label"].null_count() == 0
+        assert float(roc_auc_score(found["label"], found["score"])) > 0.75
+        predicted |= set(found["patient_id"])
+    rows = json.loads((folder / "manifest.json").read_bytes())["hashed"]["policy"]
+    assert {(flow["sender"], flow["receiver"]) for flow in rows if flow["kind"] == "own_rows"} == {
+        ("alice", "carol"),
+        ("bob", "carol"),
+    }
+    assert len(predicted) > 100
+
+
 def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, sharded: Run) -> None:
     table = home / "outputs" / "data" / "clinics" / "bob" / "table.parquet"
     whole = pl.read_parquet(table)
@@ -414,7 +433,11 @@ def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, shard
     conflict = type_command(*common, cwd=home)
     assert conflict.returncode == 4
     assert "rows have labels that differ" in conflict.stderr
-    assert type_command(*common, "label.on_conflict=any", cwd=home).returncode == 0
+    before = set(home.glob("outputs/2*/*"))
+    to_each = ("policy.predictions.recipients=[all]", "policy.predictions.own_rows=true")
+    settled = type_command(*common, "label.on_conflict=any", *to_each, cwd=home)
+    assert settled.returncode == 0, settled.stderr
+    _assert_each_has_its_own_rows(home, *(set(home.glob("outputs/2*/*")) - before))
     whole.with_columns(
         pl.when(pl.int_range(pl.len()) < 500).then(pl.col("diagnosis")).alias("diagnosis")
     ).write_parquet(changed)
