@@ -13,7 +13,8 @@ from rich.console import Console
 
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
 from runner.cluster.run import Outcome, run
-from runner.errors import RunnerError
+from runner.errors import RunnerError, SecurityError
+from runner.files import link_below
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
 from runner.provenance.manifest import build_manifest, describe_run, write_manifest
@@ -43,6 +44,7 @@ def carry_out(
     if sweep_folder is not None:
         sweep_folder.mkdir(parents=True)
     folder = sweep_folder or make_run_folder(spec.outputs)
+    _refuse_link(folder, Path(spec.outputs))
     write_snapshot(folder, config, spec, typed["overrides"])
     write_status(folder, "running")
     console = Console()
@@ -88,3 +90,15 @@ def _telling_how_to_go_on(spec: Spec, folder: Path, overrides: Sequence[str], co
                 console.print(told, highlight=False, soft_wrap=True, markup=False)
                 break
         raise
+
+
+def _refuse_link(folder: Path, outputs: Path) -> None:
+    """Leave no party's files in a place that only looks like a folder of ``outputs``."""
+    if (link := link_below(outputs, folder)) is not None:
+        folder.rmdir()
+        raise SecurityError(
+            f"{link.name} is a symbolic link",
+            where=str(link),
+            why="it would lead the parties' private files to another place",
+            fix="remove the link, or set outputs to the real folder",
+        )

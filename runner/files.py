@@ -42,6 +42,17 @@ def make_private_dir(path: Path) -> Path:
     return path
 
 
+def link_below(root: Path, path: Path) -> Path | None:
+    """The first symbolic link on the way from ``root`` (which may be one) to ``path``; elsewhere, ``path`` if it is."""
+    root, path = root.absolute(), path.absolute()
+    try:
+        inner = path.relative_to(root).parts
+    except ValueError:
+        return path if path.is_symlink() else None
+    steps = [root.joinpath(*inner[: depth + 1]) for depth in range(len(inner))]
+    return next((step for step in steps if step.is_symlink()), None)
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then flush it and rename it to ``path`` (mode 0600)."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -15,6 +15,7 @@ from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints, newest
 from runner.bundle.layout import bundle_folder, find_run
 from runner.bundle.manifest import read_manifest
 from runner.errors import BundleError, SpecError
+from runner.files import link_below
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC, STATUS
@@ -95,8 +96,9 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
                 why=f"task={plan} takes a model as it was trained",
                 fix="remove the override, or train a model with it",
             )
+    run = _own_run(model, str(config.outputs))
     try:
-        saved = json.loads((find_run(model) / SPEC).read_bytes())
+        saved = json.loads((run / SPEC).read_bytes())
         now = {str(then): str(name) for name, then in (OmegaConf.select(config, "roles") or {}).items()}
         label = _renamed(saved["label"], now)
         for name in ("predict", "predict_column"):
@@ -106,7 +108,7 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise BundleError(
             "the settings of the model cannot be read",
-            where=str(find_run(model) / SPEC),
+            where=str(run / SPEC),
             why=str(error).splitlines()[0],
             fix="give the run folder of a training that finished",
         ) from None
@@ -132,9 +134,30 @@ def _renamed(label: dict[str, Any], now: Mapping[str, str]) -> dict[str, Any]:
 _FIXED_BY_MODEL = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=")
 
 
+def _own_run(model: str, outputs: str) -> Path:
+    """The run folder that ``model`` names; neither it nor a folder on its way from ``outputs`` may be a link."""
+    run = find_run(model)
+    _refuse_link(link_below(Path(outputs), run) or link_below(run, run / SPEC))
+    return run
+
+
+def _refuse_link(link: Path | None) -> None:
+    if link is not None:
+        raise BundleError(
+            "the model is behind a symbolic link",
+            where=str(link),
+            why="it may lead to another run than the one that was named",
+            fix="give the real run folder",
+        )
+
+
 def _look_at_model(spec: Spec) -> None:
     """Find a missing or unreadable bundle before any process starts."""
-    source = find_run(str(spec.model))
+    source = _own_run(str(spec.model), spec.outputs)
+    for party in spec.parties:
+        own = bundle_folder(source, spec.trained_as(party))
+        for path in (own, *own.glob("*")):
+            _refuse_link(link_below(source, path))
     for party in spec.parties:
         read_manifest(bundle_folder(source, spec.trained_as(party)), party)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from runner.errors import PolicyError
 from runner.policy.flows import SPU, TERMINAL, Flow, flows
-from runner.spec.model import Policy, Spec
+from runner.spec.model import ALL, Policy, Predictions, Spec
 
 FORMS = ("class", "rounded", "score")  # from the least to the most that it shows
 PROTOCOL_LINE = "parties (the protocol's own messages)"
@@ -68,17 +68,18 @@ def floor(spec: Spec, grants: Mapping[str, Grants], name: str) -> int:
 def _decide(flow: Flow, spec: Spec, grants: Mapping[str, Grants]) -> Decision:
     if flow.kind in ("protocol", "shares"):
         return Decision(flow, {flow.sender, flow.receiver} <= {*spec.parties, SPU}, PROTOCOL_LINE)
-    line = _line(flow)
-    if not _permits(spec.policy, flow, spec):
+    receiver = spec.viewer() if flow.receiver == TERMINAL else flow.receiver
+    if (line := _lacking(spec.policy, flow, receiver, spec)) is not None:
         return Decision(flow, False, f"policy.{line}")
     for party in spec.party_order():
         given = grants.get(party)
-        if given is not None and not (_permits(given.policy, flow, spec) and _fits(given.policy, flow, spec)):
+        if given is not None and (line := _lacking(given.policy, flow, receiver, spec)) is not None:
             return Decision(flow, False, f"{given.source}: {line}", f"{party}'s own grants")
-    return Decision(flow, True, f"policy.{line}")
+    return Decision(flow, True, f"policy.{_naming(flow)}")
 
 
-def _line(flow: Flow) -> str:
+def _naming(flow: Flow) -> str:
+    """The line that names who may receive such a flow."""
     match flow.kind:
         case "label_presence":
             return "labels.presence"
@@ -88,50 +89,51 @@ def _line(flow: Flow) -> str:
             return f"{kind}.recipients"
 
 
-def _permits(policy: Policy, flow: Flow, spec: Spec) -> bool:
-    """Whether one policy names the receiver for this kind of flow."""
-    receiver = spec.viewer() if flow.receiver == TERMINAL else flow.receiver
+def _lacking(policy: Policy, flow: Flow, receiver: str, spec: Spec) -> str | None:
+    """The line for want of which one policy (the run's, or a party's grants) denies a flow; None where it allows it."""
     match flow.kind:
         case "label_presence":
-            return receiver in policy.labels.presence or "all" in policy.labels.presence
+            named = receiver in policy.labels.presence or ALL in policy.labels.presence
         case "own_rows":
-            return policy.predictions.own_rows or policy.predictions.includes(receiver)
-        case "predictions":
-            return policy.predictions.includes(receiver) and _form_fits(policy, receiver, flow.form)
+            named = policy.predictions.own_rows or policy.predictions.includes(receiver)
         case kind:
-            allowed: bool = getattr(policy, kind).includes(receiver)
-            return allowed
+            named = getattr(policy, kind).includes(receiver)
+    if not named:
+        return _naming(flow)
+    if flow.kind == "predictions":
+        return _lacking_form(policy.predictions, flow, spec)
+    if flow.kind == "importance" and flow.form != "party_total" and policy.importance.form != "by_name":
+        return "importance.form"
+    return None
 
 
-def _form_fits(policy: Policy, receiver: str, form: str) -> bool:
-    """Whether predictions in ``form`` show no more than ``policy`` lets ``receiver`` see."""
-    granted = policy.predictions.form_for(receiver)
-    if form in FORMS and granted in FORMS:
-        return FORMS.index(form) <= FORMS.index(granted)
-    return form == granted or granted == "score"
+def _lacking_form(granted: Predictions, flow: Flow, spec: Spec) -> str | None:
+    """The line for want of which predictions in this form show more than is granted."""
+    asked, form = spec.policy.predictions, granted.form_for(flow.receiver)
+    if form != "score" and flow.form != form and not _shows_less(flow.form, form):
+        return f"predictions.forms.{flow.receiver}" if flow.receiver in granted.forms else "predictions.form"
+    if flow.form == form == "rounded" and asked.decimals > granted.decimals:
+        return "predictions.decimals"
+    if flow.form == form == "top_k" and asked.k > granted.k:
+        return "predictions.k"
+    whole = flow.stage != "predict" or not asked.own_rows
+    # A party that computes the scores itself has them all: that is no more than its own recipients line says.
+    if granted.own_rows and whole and flow.sender != flow.receiver:
+        return "predictions.own_rows"
+    return None
 
 
-def _fits(granted: Policy, flow: Flow, spec: Spec) -> bool:
-    """Whether the details of the run's policy stay within what a party grants."""
-    asked = spec.policy
-    match flow.kind:
-        case "predictions" if flow.sender != flow.receiver:
-            return (
-                (asked.predictions.own_rows or not granted.predictions.own_rows)
-                and (flow.form != "rounded" or asked.predictions.decimals <= granted.predictions.decimals)
-                and (flow.form != "top_k" or asked.predictions.k <= granted.predictions.k)
-            )
-        case "importance":
-            return flow.form == "party_total" or granted.importance.form == "by_name"
-        case _:
-            return True
+def _shows_less(form: str, granted: str) -> bool:
+    return form in FORMS and granted in FORMS and FORMS.index(form) < FORMS.index(granted)
 
 
 def _remedy(decision: Decision) -> str:
     flow = decision.flow
     if flow.receiver == "nobody":
         return f"name a party in {decision.line}"
-    remedy = f"{decision.changed_by} must name {flow.receiver} in {decision.line}"
+    names = decision.line.endswith((".recipients", ".presence"))
+    how = f"name {flow.receiver} in" if names else f"let {flow.receiver} have that by"
+    remedy = f"{decision.changed_by} must {how} {decision.line}"
     if flow.kind == "predictions" and flow.stage == "predict" and flow.sender == flow.receiver:
         return f"{remedy}; or set predict.mode=sealed: then the label holder sees no score"
     if flow.stage == "evaluate":

@@ -31,6 +31,7 @@ IDS = "keyed digest and count of the ids"
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
+OWN = "which rows are its own"
 PART = "number of features, keyed digests of their names and of the model part"
 SEALED = "digest of the encrypted model part"
 SIGNATURE = "signature under the manifest"
@@ -166,8 +167,8 @@ def _predict(spec: Spec) -> Iterator[Flow]:
         yield Flow("predict", "predictions", "score", source, source)
     for recipient in recipients:
         if recipient != source:
-            if spec.policy.predictions.own_rows and mode != "sealed":
-                yield Flow("predict", "own_rows", "which rows are its own", recipient, source)
+            if spec.policy.predictions.own_rows:
+                yield Flow("predict", "shares" if mode == "sealed" else "own_rows", OWN, recipient, source)
             yield Flow("predict", "predictions", forms[recipient], source, recipient)
     if not recipients:
         yield Flow("predict", "predictions", spec.policy.predictions.form, source, "nobody")

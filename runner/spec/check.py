@@ -259,6 +259,13 @@ def _check_combination(spec: Spec, label: JointLabel | SecretLabel) -> None:
             why="ABY3 is for three parties, Cheetah for two",
             fix="set label.protocol=auto",
         )
+    if label.rule in ("sum", "mean") and spec.sgb.objective == "logistic":
+        raise SpecError(
+            f"rule {label.rule} does not fit objective 'logistic'",
+            where="label.rule",
+            why="a logistic label is 0 or 1, and a sum or a mean is any number",
+            fix="set sgb.objective=linear, or label.rule to any, all, majority or threshold",
+        )
     if isinstance(label, SecretLabel):
         _check_secret(spec)
 
@@ -351,6 +358,8 @@ def _check_predict(spec: Spec) -> None:
             why="classes are those of a logistic model",
             fix="set policy.predictions.form to score or rounded",
         )
+    if spec.policy.predictions.own_rows:
+        _check_own_rows(spec)
     if mode == "complete":
         _check_complete(spec)
     elif spec.predict.at is not None:
@@ -360,6 +369,18 @@ def _check_predict(spec: Spec) -> None:
             why=f"predict.mode is {mode}",
             fix="remove predict.at, or set predict.mode=complete",
         )
+
+
+def _check_own_rows(spec: Spec) -> None:
+    for party in spec.prediction_recipients():
+        if party in spec.data.tables and spec.data.tables[party].owns is None:
+            raise SpecError(
+                f"{party}'s table marks no rows as its own",
+                where=f"data.tables.{party}.owns",
+                why="with policy.predictions.own_rows=true a recipient gets its own rows and no others",
+                fix=f"name the boolean column of {party}'s table that marks them, or take {party} off "
+                "policy.predictions.recipients",
+            )
 
 
 def _check_complete(spec: Spec) -> None:
@@ -385,6 +406,21 @@ def _check_complete(spec: Spec) -> None:
             where="data.tables",
             why=f"{at} predicts alone, with task=predict",
             fix=f"use task=predict, and data with one table, {at}'s, that has every party's features",
+        )
+    for party in spec.prediction_recipients():
+        if party != at:
+            raise SpecError(
+                f"{party} cannot get predictions of rows that it does not have",
+                where="policy.predictions.recipients",
+                why=f"{at} predicts alone, on a table of its own",
+                fix=f"set policy.predictions.recipients=[{at}]",
+            )
+    if spec.evaluator() is not None and (spec.evaluator() != at or set(spec.label.columns()) - {at}):
+        raise SpecError(
+            f"there are no labels to compare {at}'s predictions with",
+            where="label.predict",
+            why=f"{at} predicts alone, and the labels of label.predict={spec.label.predict} are not all {at}'s",
+            fix=f"set label.predict=none, or label.predict={at} and label.predict_column",
         )
 
 

@@ -112,11 +112,13 @@ def _unknown_key(path: str) -> SpecError:
     parts = path.lstrip("+~").split(".")
     section, name = "", parts[0]
     if kind := allowed(".".join(parts)):
+        several = kind.startswith(("a section", "a mapping"))
+        replace = f"; or, in place of all that are there, ~{path} and +{path}={{…}}" if several else ""
         return SpecError(
             f"{path!r} has no such entry yet",
             where=path,
             why="Hydra changes entries that exist; a new one is added with +",
-            fix=f"write +{path}{'.<name>' if kind.startswith(('a section', 'a mapping')) else ''}=<value>",
+            fix=f"write +{path}{'.<name>' if several else ''}=<value>{replace}",
         )
     for depth, name in enumerate(parts):  # noqa: B007 - the first that is wrong is used below
         section = ".".join(parts[:depth])

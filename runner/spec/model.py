@@ -117,9 +117,9 @@ class Recipients(Section, frozen=True, kw_only=True):
 class Predictions(Recipients, frozen=True, kw_only=True):
     """Who may see predictions, and in which form.
 
-    ``forms`` gives single recipients another form than ``form``. ``decimals`` belongs to ``rounded``, ``k`` to
-    ``top_k`` (the ids of the k highest scores). With ``own_rows`` a recipient gets the rows only that its own table
-    marks as its own (``data.tables.<party>.owns``).
+    ``forms`` gives single recipients another form than ``form`` (``all``: whoever is not named there). ``decimals``
+    belongs to ``rounded``, ``k`` to ``top_k`` (the ids of the k highest scores). With ``own_rows`` a recipient gets the
+    rows only that its own table marks as its own (``data.tables.<party>.owns``).
     """
 
     form: Form = "score"
@@ -130,7 +130,7 @@ class Predictions(Recipients, frozen=True, kw_only=True):
 
     def form_for(self, party: str) -> Form:
         """The form in which ``party`` may see predictions."""
-        return self.forms.get(party, self.form)
+        return self.forms.get(party, self.forms.get(ALL, self.form))
 
 
 class Labels(Recipients, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ def parse(values: Mapping[str, Any]) -> Spec:
         spec = msgspec.convert(values, Spec)
     except msgspec.ValidationError as invalid:
         raise _explain(str(invalid), values) from None
+    _require_floors(values)
     check(spec)
     return spec
 
@@ -155,6 +156,18 @@ def _wrong_entry(values: Mapping[str, Any], path: str) -> str:
         except msgspec.ValidationError:
             return str(key)
     return "?"
+
+
+def _require_floors(values: Mapping[str, Any]) -> None:
+    """A policy has no floor only where it says so: a line that was taken away must not open anything."""
+    for name in ("min_rows", "min_batch"):
+        if name not in values["policy"]:
+            raise SpecError(
+                f"setting 'policy.{name}' is missing",
+                where=f"policy.{name}",
+                why="without it a run would have no such floor",
+                fix=f"set policy.{name}=…, to 0 for no floor",
+            )
 
 
 def _value_at(values: Any, path: str) -> Any:

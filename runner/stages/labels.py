@@ -20,7 +20,7 @@ from runner.spec.model import Stage
 from runner.stages.context import Context
 
 BINARY_RULES = ("any", "all", "majority")
-LARGEST_INPUT = 2**24
+LARGEST_INPUT = 2**24  # of a number that enters the SPU; as float32 there and back, it keeps some seven digits
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ def join_labels(context: Context, stage: Stage = "label") -> Labels:
             value = context.gate.deliver(
                 combined, label.holder, stage=stage, kind="labels", form=f"combined label ({label.rule})"
             )
-            return Labels(context.at(label.holder, lambda site, value: _checked(site, value, stage), value))
+            objective = context.spec.sgb.objective
+
+            def checked(site: Site, value: Any) -> Any:
+                return _in_domain(_checked(site, value, stage), objective)
+
+            return Labels(context.at(label.holder, checked, value))
         case SecretLabel():
             return Labels(_combine(context, label, stage))
 
@@ -131,10 +136,22 @@ def _noted(site: Site, value: Any, stage: Stage) -> Any:
     return value
 
 
+def _in_domain(value: Any, objective: str) -> Any:
+    """The label, if the objective can take it: what each owner's contract cannot know of a sum."""
+    below = int(np.sum(value < 0))
+    if objective == "tweedie" and below:
+        raise DataError(
+            f"{below} rows have a joined label below 0",
+            where="label.rule",
+            why="objective 'tweedie' is for labels of at least 0",
+            fix="use sgb.objective=linear, or look at the columns in label.inputs",
+        )
+    return value
+
+
 def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) -> SPUObject:
     """The rule over the owners' columns, computed on secret shares."""
     secret = isinstance(label, SecretLabel)
-    binary = label.rule in BINARY_RULES
 
     def column(site: Site) -> Any:
         if site.table.label is None:
@@ -145,14 +162,14 @@ def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) ->
                 fix="report this: the contract should have been checked",
             )
         values = site.table.label[~site.table.test] if secret else site.table.label
-        if not binary and np.abs(values).max(initial=0) > LARGEST_INPUT:
+        if np.abs(values).max(initial=0) > LARGEST_INPUT:
             raise DataError(
                 f"{site.party}'s label column holds values that are too large",
                 where="label.inputs",
                 why=f"SPU computes with fixed-point numbers below {LARGEST_INPUT}",
                 fix="use a smaller unit, thousands for instance",
             )
-        return values.astype(np.int32 if binary else np.float32)
+        return as_input(label.rule, values, len(label.inputs))
 
     shares = [
         context.gate.share(context.at(owner, column), context.spu, stage=stage, kind="shares", form="its label column")
@@ -166,8 +183,18 @@ def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) ->
     return context.spu(combine)(shares)
 
 
+def as_input(rule: str, values: Any, owners: int) -> Any:
+    """An owner's column as it enters the SPU: shape (rows,), int32 for rules of 0/1 columns, else float32.
+
+    For ``mean`` the owner divides: a product of two fractions in the SPU would overflow its 64 bits.
+    """
+    if rule in BINARY_RULES:
+        return values.astype(np.int32)
+    return (values / owners if rule == "mean" else values).astype(np.float32)
+
+
 def apply_rule(rule: str, columns: list[Any], threshold: float) -> Any:
-    """The label of each row from the owners' columns; runs on shares, and on plain arrays in the tests.
+    """The label of each row from what :func:`as_input` made of the owners' columns; runs on shares.
 
     ``any``/``all``: one / every 0/1 column is 1. ``majority``: more than half are. ``sum``, ``mean``: of the columns.
     ``threshold``: 1 where the sum is at least ``threshold``. 0/1 columns come as integers, so that these are exact.
@@ -180,10 +207,8 @@ def apply_rule(rule: str, columns: list[Any], threshold: float) -> Any:
             return functools.reduce(operator.mul, columns)
         case "majority":
             return (2 * total > len(columns)).astype(jnp.int32)
-        case "sum":
+        case "sum" | "mean":
             return total
-        case "mean":
-            return total / len(columns)
         case "threshold":
             return (total >= threshold).astype(jnp.int32)
         case _:

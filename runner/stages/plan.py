@@ -13,10 +13,11 @@ from runner.stages.context import Context
 from runner.stages.evaluate import evaluate
 from runner.stages.explain import explain
 from runner.stages.export import export
+from runner.stages.floors import require_batch, require_test_rows, require_training_rows
 from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
 from runner.stages.load import collect_parts, load, own_parts
-from runner.stages.predict import Scores, deliver_predictions, require_batch
+from runner.stages.predict import Scores, deliver_predictions
 from runner.stages.save import save
 from runner.stages.score import score_completely, score_openly, score_sealed
 from runner.stages.secret import score_on_shares, train_on_shares
@@ -41,8 +42,11 @@ class _Progress:
 def run_plan(context: Context, emit: Any) -> None:
     """Run every stage of the spec's plan."""
     progress = _Progress()
-    for stage in context.spec.stages():
+    stages = context.spec.stages()
+    for stage in stages:
         emit(event="stage", stage=stage, state="started")
+        if stage == stages[0]:
+            _require_floors(context)
         _run(stage, context, progress)
         emit(event="stage", stage=stage, state="done")
 
@@ -68,10 +72,9 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
         case "load":
             progress.model = _load(context)
         case "predict":
-            require_batch(context)
             scorer = score_on_shares if context.spec.engine() == "ss_xgb" else SCORERS[context.spec.predict_mode()]
             progress.scores = scorer(context, _made(progress.model))
-            deliver_predictions(context, progress.scores)
+            deliver_predictions(context, progress.scores, progress.labels)
         case "evaluate":
             evaluate(context, _made(progress.scores), progress.labels)
         case "export":
@@ -84,6 +87,17 @@ def _load(context: Context) -> Any:
     if at is not None:
         return collect_parts(context, at)
     return own_parts(context) if "export" in context.spec.stages() else load(context)
+
+
+def _require_floors(context: Context) -> None:
+    """What would be denied for want of rows is denied before anything is computed of them."""
+    stages = context.spec.stages()
+    if "train" in stages:
+        require_training_rows(context)
+    if "predict" in stages:
+        require_batch(context)
+    if context.spec.evaluator() is not None:
+        require_test_rows(context)
 
 
 def _made(value: Any) -> Any:

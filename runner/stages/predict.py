@@ -15,9 +15,10 @@ from secretflow.device import PYUObject, SPUObject
 from runner.engine.site import Site
 from runner.files import write_atomically
 from runner.policy.audit import payload_bytes
-from runner.spec.model import Form
+from runner.policy.flows import OWN
+from runner.spec.model import Form, Spec
 from runner.stages.context import Context
-from runner.stages.floors import require_rows
+from runner.stages.labels import Labels
 from runner.stages.metrics import THRESHOLD
 
 PREDICTIONS = "predictions.parquet"
@@ -38,50 +39,67 @@ class Scores:
     classes: SPUObject | None
     finish: Callable[[Any], Any]
 
-    def opened_to(self, context: Context, recipient: str, *, stage: Any, form: Form) -> PYUObject:
-        """The scores, or their form that ``recipient`` may see, at ``recipient``."""
+    def opened_to(
+        self, context: Context, recipient: str, *, stage: Any, form: Form, own: SPUObject | None = None
+    ) -> PYUObject:
+        """The scores, or their form that ``recipient`` may see, at ``recipient``; 0 in the SPU where ``own`` is 0."""
         if isinstance(self.value, PYUObject):
             return context.gate.deliver(self.value, recipient, stage=stage, kind="predictions", form=form)
+        sealed = self.classes if form == "class" else self.value
+        if own is not None:
+            sealed = context.spu(_only_own)(sealed, own)
+        opened = context.gate.deliver(sealed, recipient, stage=stage, kind="predictions", form=form)
         if form == "class":
-            opened = context.gate.deliver(self.classes, recipient, stage=stage, kind="predictions", form=form)
             return context.at(recipient, lambda site, values: np.rint(values).reshape(-1).astype(np.int8), opened)
-        opened = context.gate.deliver(self.value, recipient, stage=stage, kind="predictions", form=form)
         return context.at(recipient, lambda site, values: self.finish(np.asarray(values).reshape(-1)), opened)
 
 
-def deliver_predictions(context: Context, scores: Scores) -> None:
+def deliver_predictions(context: Context, scores: Scores, labels: Labels | None = None) -> None:
     """Write each recipient's predictions, in the form that the policy gives it, in its own folder.
 
     ``predictions.parquet`` has the id; the score (float32: a probability for logistic, else the predicted value), the
     rounded score, the class (0/1), or the rank of the ``k`` highest scores; and the label where the recipient has it.
+
+    Args:
+        scores: of the rows to predict.
+        labels: the joined training label, where this run has trained; it is the label holder's ``label`` column.
     """
-    policy = context.spec.policy.predictions
     effects = []
     for recipient in context.spec.prediction_recipients():
-        form = policy.form_for(recipient)
-        of_spu = isinstance(scores.value, SPUObject)
-        keep: PYUObject | None = None
-        if of_spu:
-            received = scores.opened_to(context, recipient, stage="predict", form=form)
-            if policy.own_rows:
-                keep = context.at(recipient, _own_rows)
-        else:
-            source = scores.value.device.party
-            shaped = scores.value
-            if policy.own_rows and recipient != source:
-                keep = context.gate.deliver(
-                    context.at(recipient, _own_rows),
-                    source,
-                    stage="predict",
-                    kind="own_rows",
-                    form="which rows are its own",
-                )
-                shaped = context.at(source, lambda site, values, keep: values[keep], shaped, keep)
-                keep = context.at(recipient, _own_rows)
-            shaped = context.at(source, _shape(form, policy.decimals, policy.k), shaped)
-            received = context.gate.deliver(shaped, recipient, stage="predict", kind="predictions", form=form)
-        effects.append(context.at(recipient, _write(context.spec.data.id, form, selected=not of_spu), received, keep))
+        form = context.spec.policy.predictions.form_for(recipient)
+        received = (_opened if isinstance(scores.value, SPUObject) else _shaped)(context, scores, recipient, form)
+        joined = labels.value if labels is not None and recipient == context.spec.label.holder else None
+        if isinstance(joined, SPUObject):
+            joined = None
+        effects.append(context.at(recipient, _write(context.spec, form), received, joined))
     context.gate.finish(effects)
+
+
+def _opened(context: Context, scores: Scores, recipient: str, form: Form) -> PYUObject:
+    """The recipient's predictions out of the SPU; with ``own_rows``, no score of another row is opened to it."""
+    if not context.spec.policy.predictions.own_rows:
+        return scores.opened_to(context, recipient, stage="predict", form=form)
+    mark = context.at(recipient, lambda site: _own_rows(site).astype(np.int32))
+    own = context.gate.share(mark, context.spu, stage="predict", kind="shares", form=OWN)
+    opened = scores.opened_to(context, recipient, stage="predict", form=form, own=own)
+    return context.at(recipient, lambda site, values: values[_own_rows(site)], opened)
+
+
+def _only_own(values: Any, own: Any) -> Any:
+    return values.reshape(-1) * own
+
+
+def _shaped(context: Context, scores: Scores, recipient: str, form: Form) -> PYUObject:
+    """The recipient's predictions, selected and shaped at the party that computed the scores, before they leave it."""
+    policy = context.spec.policy.predictions
+    shaped, source = scores.value, scores.value.device.party
+    if policy.own_rows:
+        own = context.at(recipient, _own_rows)
+        if recipient != source:
+            own = context.gate.deliver(own, source, stage="predict", kind="own_rows", form=OWN)
+        shaped = context.at(source, lambda site, values, own: values[own], shaped, own)
+    shaped = context.at(source, _shape(form, policy.decimals, policy.k), shaped)
+    return context.gate.deliver(shaped, recipient, stage="predict", kind="predictions", form=form)
 
 
 def _own_rows(site: Site) -> Any:
@@ -106,15 +124,16 @@ def _shape(form: Form, decimals: int, k: int) -> Callable[[Site, Any], Any]:
     return shape
 
 
-def _write(id_column: str, form: Form, *, selected: bool) -> Any:
-    """A function that writes predictions; ``selected`` says that they are already those of the kept rows."""
+def _write(spec: Spec, form: Form) -> Any:
+    """A function that writes predictions (with ``own_rows``, of the recipient's own rows)."""
+    id_column, own_rows = spec.data.id, spec.policy.predictions.own_rows
+    has_whole_label = spec.label.mode in ("single", "row_sharded")
 
-    def write(site: Site, values: Any, keep: Any) -> None:
+    def write(site: Site, values: Any, joined: Any) -> None:
         table = site.table
         rows = np.flatnonzero(table.test)
-        if keep is not None:
-            rows = rows[keep]
-            values = values if selected else values[keep]
+        if own_rows:
+            rows = rows[_own_rows(site)]
         if form == "top_k":
             columns = {id_column: table.ids[rows[values]], "rank": np.arange(1, len(values) + 1)}
         elif form == "class":
@@ -123,7 +142,9 @@ def _write(id_column: str, form: Form, *, selected: bool) -> Any:
             columns = {id_column: table.ids[rows], "score": np.asarray(values, dtype=np.float32)}
         for name, column in columns.items():
             site.note("predict", "ids" if name == id_column else form, payload_bytes(column))
-        label = table.truth if table.truth is not None else table.label
+        # A party's own column is the label itself, or that of its rows; of a joint or secret label it is an input only.
+        own = table.label if has_whole_label else None
+        label = next((known for known in (table.truth, joined, own) if known is not None), None)
         if label is not None and form != "top_k":
             columns["label"] = pa.array(label[rows], from_pandas=True)  # a row without a label: null
 
@@ -133,13 +154,3 @@ def _write(id_column: str, form: Form, *, selected: bool) -> Any:
         write_atomically(site.folder / PREDICTIONS, fill)
 
     return write
-
-
-def require_batch(context: Context) -> None:
-    """Every party refuses, by its own count, to predict fewer rows than the policy's ``min_batch``."""
-    floor = context.min_batch
-
-    def count(site: Site) -> None:
-        require_rows("a prediction on a batch", int(site.table.test.sum()), floor, "min_batch")
-
-    context.gate.finish([context.at(party, count) for party in context.spec.data.tables])

@@ -14,6 +14,18 @@ EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glo
 SMALL = ("crypto=ou_2048", "sgb.num_boost_round=1", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
 
 
+PROMISED = {
+    "three_lenders_joint_default",
+    "row_sharded_labels",
+    "sealed_to_third_party",
+    "predict_label_only_at_carol",
+}
+
+
+def test_promised_experiments_are_among_them() -> None:
+    assert set(EXPERIMENTS) >= PROMISED
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One place for all, so that tables and keys are made once."""

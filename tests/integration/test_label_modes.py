@@ -223,6 +223,111 @@ def test_complete_prediction_needs_every_grant_and_agrees_with_the_open_way(seal
     assert float((both["score"] - both["score_open"]).abs().max()) < 1e-6
 
 
+def _names(run: Run, data: str, party: str) -> set[bytes]:
+    """What only ``party`` calls its columns."""
+    names = {other: set(run.table(data, other).columns) for other in PARTIES}
+    return {name.encode() for name in names[party] - set().union(*(names[p] for p in PARTIES if p != party))}
+
+
+def _cells(run: Run, data: str, owner: str, party: str) -> set[bytes]:
+    """Some cells of each of the owner's features, as doubles and as text, that ``party``'s own table does not hold."""
+    own = {float(value) for column in run.table(data, party).select(pl.col(pl.Float64)) for value in column}
+    theirs = run.table(data, owner).select(pl.col(pl.Float64))[::40]
+    values = {float(value) for column in theirs for value in column} - own
+    return {np.float64(value).tobytes() for value in values} | {
+        repr(value).encode() for value in values if len(repr(value)) > 7
+    }
+
+
+def _columns(*columns: NDArray[np.float64]) -> set[bytes]:
+    """Whole columns of whole numbers, in each way in which they may have been written down."""
+    found = set()
+    for column in columns:
+        whole = column.astype(np.int64)
+        found |= {column.astype(kind).tobytes() for kind in (np.float64, np.float32, np.int64, np.int32, np.int8)}
+        found |= {", ".join(map(str, values)).encode() for values in (whole.tolist(), whole.astype(float).tolist())}
+        found |= {",".join(map(str, values)).encode() for values in (whole.tolist(), whole.astype(float).tolist())}
+    return found
+
+
+def _numbers(scores: NDArray[np.float32]) -> set[bytes]:
+    """Scores: each as a double and as text, and some as the floats that they are, in runs that no chance makes."""
+    runs = {scores[start : start + 6].tobytes() for start in range(0, len(scores) - 6, 6)}
+    alone = {np.float64(score).tobytes() for score in scores}
+    return runs | alone | {repr(float(score)).encode() for score in scores} | {str(score).encode() for score in scores}
+
+
+def _on_disk(folder: Path, secrets: set[bytes]) -> list[Path]:
+    """The files of a party's folder that hold one of the secrets; Parquet, which is compressed, is read."""
+    found = []
+    for path in folder.rglob("*"):
+        if not path.is_file():
+            continue
+        content = path.read_bytes()
+        if path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+            numbers = [column.to_numpy() for column in frame if column.dtype.is_numeric()]
+            content = b"".join([frame.write_csv().encode(), *(number.tobytes() for number in numbers)])
+        if any(secret in content for secret in secrets):
+            found.append(path)
+    return found
+
+
+def _mays(mode: str, run: Run) -> Iterator[tuple[str, set[bytes], set[str]]]:
+    """What there is to hide in a run of a mode: what, how it may be written, and the parties that may have it."""
+    data = "breast_cancer" if mode == "sealed" else "clinics"
+    recipient = "alice" if mode == "sealed" else "carol"
+    test = _test_rows(run, data, recipient)
+    scores = run.predictions(recipient)["score"].to_numpy()
+    yield "scores", _numbers(scores), {recipient}
+    raw = np.log(scores / (1 - scores))
+    if mode == "secret":  # SS-XGB's stand-in for the sigmoid, undone
+        raw = (2 * scores - 1) / np.sqrt(1 - (2 * scores - 1) ** 2)
+    yield "raw scores", _numbers(raw.astype(np.float32)), {recipient}
+    for owner in PARTIES:
+        yield f"column names of {owner}", _names(run, data, owner), {owner}
+        for party in PARTIES:
+            if party != owner:
+                yield f"cells of {owner}", _cells(run, data, owner, party), set(PARTIES) - {party}
+    if mode == "sealed":
+        target = run.table(data, "carol")["target"].to_numpy().astype(float)
+        yield "the label", _columns(*_selections(target, test)), {"carol"}
+        return
+    if mode == "sharded":
+        for owner in PARTIES:
+            mine = run.table(data, owner).with_columns(pl.col("diagnosis").cast(pl.Float64)).filter("own_patient")
+            yield f"labels of {owner}", _columns(mine["diagnosis"].to_numpy()), {owner, "carol"}
+        whole = run.table(data, "carol")["confirmed"].to_numpy().astype(float)
+        yield "the label", _columns(*_selections(whole, test)), {"carol"}
+        return
+    votes = {owner: run.table(data, owner)["finding"].to_numpy().astype(float) for owner in PARTIES}
+    for owner, column in votes.items():
+        yield f"column of {owner}", _columns(*_selections(column, test)), {owner}
+    combined = RULES["majority" if mode == "joint" else "any"](np.array(list(votes.values())))
+    yield "the label", _columns(*_selections(combined, test)), {"carol"} if mode == "joint" else set()
+
+
+@pytest.mark.parametrize("mode", ["sharded", "joint", "secret", "sealed"])
+def test_what_a_party_must_not_have_is_not_on_its_disk(mode: str, request: pytest.FixtureRequest) -> None:
+    run: Run = request.getfixturevalue(mode)
+    for what, secrets, owners in _mays(mode, run):
+        assert secrets
+        for party in set(PARTIES) - owners:
+            assert _on_disk(run.of(party), secrets) == [], f"{what} at {party}"
+
+
+def test_the_search_finds_what_is_there(sealed: Run, tmp_path: Path) -> None:
+    """Scores where they belong; and, in each way of writing it, whatever is put into a folder."""
+    scores = sealed.predictions("alice")["score"].to_numpy()
+    assert _on_disk(sealed.of("alice"), _numbers(scores)) == [sealed.of("alice") / "predictions.parquet"]
+    for what, secrets, _ in _mays("sealed", sealed):
+        for number, secret in enumerate(sorted(secrets)[::50]):
+            leak = tmp_path / f"{what} {number}"
+            leak.write_bytes(b"before" + secret + b"after")
+            assert _on_disk(tmp_path, {secret}) == [leak]
+            leak.unlink()
+
+
 @pytest.mark.parametrize("mode", ["sharded", "joint", "secret", "sealed"])
 def test_both_ends_of_every_flow_are_in_the_audit_logs(mode: str, request: pytest.FixtureRequest) -> None:
     run: Run = request.getfixturevalue(mode)
@@ -273,10 +378,48 @@ def test_a_partys_worker_obeys_its_own_grants_even_if_the_driver_does_not(home: 
         grants.unlink()
 
 
-def test_a_floor_on_rows_stops_metrics_of_too_few(home: Path) -> None:
-    done = type_command(*SMALL, "policy.min_rows=1000", cwd=home)
-    assert done.returncode == 3
-    assert "fewer than 1000 rows" in done.stderr
+@pytest.mark.parametrize(
+    ("settings", "denied"),
+    [
+        ("policy.min_rows=1000", "fewer than 1000 rows is denied"),
+        ("policy.min_batch=1000", "a prediction on a batch of fewer than 1000 rows is denied"),
+        ("bob: min_rows", "a metric of fewer than 200 rows is denied"),
+    ],
+)
+def test_a_floor_on_rows_stops_a_run_before_it_trains(home: Path, settings: str, denied: str) -> None:
+    """Of the run's policy; or of bob's own grants, which carol's process, where metrics are made, has never read."""
+    everything = ["predictions", "metrics", "curves", "ids", "model_parts", "row_counts"]
+    grants = home / "outputs" / "keys" / "bob" / "grants.yaml"
+    grants.parent.mkdir(parents=True, exist_ok=True)
+    own = settings.startswith("bob")
+    if own:
+        grants.write_text("".join(f"{kind}: {{recipients: [all]}}\n" for kind in everything) + "min_rows: 200\n")
+    try:
+        done = type_command(*SMALL, *([] if own else [settings]), cwd=home)
+    finally:
+        grants.unlink(missing_ok=True)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert denied in done.stderr
+    assert "tree 1/" not in done.stdout
+
+
+def _assert_each_has_its_own_rows(home: Path, folder: Path) -> None:
+    """The label holder, which computes all scores in the open way, keeps no others either."""
+    predicted = set()
+    for party in PARTIES:
+        table = pl.read_parquet(home / "outputs" / "data" / "clinics" / party / "table.parquet")
+        own = set(table.filter("own_patient")["patient_id"])
+        found = pl.read_parquet(folder / "parties" / party / "predictions.parquet")
+        assert 20 < found.height == len(set(found["patient_id"]) & own)
+        assert found["label"].null_count() == 0
+        assert float(roc_auc_score(found["label"], found["score"])) > 0.75
+        predicted |= set(found["patient_id"])
+    rows = json.loads((folder / "manifest.json").read_bytes())["hashed"]["policy"]
+    assert {(flow["sender"], flow["receiver"]) for flow in rows if flow["kind"] == "own_rows"} == {
+        ("alice", "carol"),
+        ("bob", "carol"),
+    }
+    assert len(predicted) > 100
 
 
 def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, sharded: Run) -> None:
@@ -290,7 +433,11 @@ def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, shard
     conflict = type_command(*common, cwd=home)
     assert conflict.returncode == 4
     assert "rows have labels that differ" in conflict.stderr
-    assert type_command(*common, "label.on_conflict=any", cwd=home).returncode == 0
+    before = set(home.glob("outputs/2*/*"))
+    to_each = ("policy.predictions.recipients=[all]", "policy.predictions.own_rows=true")
+    settled = type_command(*common, "label.on_conflict=any", *to_each, cwd=home)
+    assert settled.returncode == 0, settled.stderr
+    _assert_each_has_its_own_rows(home, *(set(home.glob("outputs/2*/*")) - before))
     whole.with_columns(
         pl.when(pl.int_range(pl.len()) < 500).then(pl.col("diagnosis")).alias("diagnosis")
     ).write_parquet(changed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import SecurityError
-from runner.files import canonical_json, make_private_dir, write_atomically, write_bytes, write_json
+from runner.files import canonical_json, link_below, make_private_dir, write_atomically, write_bytes, write_json
 
 
 def mode(path: Path) -> int:
@@ -117,3 +117,22 @@ def test_something_else_is_no_private_folder(tmp_path: Path, kind: str) -> None:
     path.write_bytes(b"") if kind == "file" else path.symlink_to(tmp_path / "nothing")
     with pytest.raises(OSError, match="path"):
         make_private_dir(path)
+
+
+def test_link_is_found_below_its_root_and_nowhere_above(tmp_path: Path) -> None:
+    """The user may have put the root itself elsewhere."""
+    (tmp_path / "disk" / "day" / "run").mkdir(parents=True)
+    (tmp_path / "outputs").symlink_to(tmp_path / "disk")
+    outputs = tmp_path / "outputs"
+    assert link_below(outputs, outputs / "day" / "run") is None
+    (tmp_path / "disk" / "other").symlink_to(tmp_path / "disk" / "day")
+    assert link_below(outputs, outputs / "other" / "run") == outputs / "other"
+    assert link_below(outputs, outputs) is None
+
+
+def test_elsewhere_the_path_itself_must_be_no_link(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "latest").symlink_to(tmp_path / "run")
+    assert link_below(tmp_path / "outputs", tmp_path / "latest") == tmp_path / "latest"
+    assert link_below(tmp_path / "outputs", tmp_path / "run") is None
+    assert link_below(tmp_path / "outputs", tmp_path / "latest" / "parties") is None

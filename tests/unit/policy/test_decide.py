@@ -38,7 +38,7 @@ def test_default_settings_may_run(changed: Changed) -> None:
 
 def test_empty_policy_denies_every_result(changed: Changed) -> None:
     values = changed(NOBODY)
-    values["policy"] = {}
+    values["policy"] = {"min_rows": 0, "min_batch": 0}
     results = [d for d in decisions(values) if d.flow.kind in ("predictions", "metrics")]
     assert len(results) == 4
     assert not any(decision.allowed for decision in results)

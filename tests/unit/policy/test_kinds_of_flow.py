@@ -69,6 +69,15 @@ def test_an_export_of_the_whole_model_needs_the_same_line(form: str) -> None:
     require(decide(make_spec("task=export", "model=x", "policy=strict")))
 
 
+ALONE = ("task=predict", "model=x", "predict.mode=complete", "~data.tables.alice", "~data.tables.bob")
+
+
+def test_one_party_with_everything_may_compare_with_its_own_labels() -> None:
+    spec = make_spec(*ALONE, "predict.at=carol", "policy.complete_model.recipients=[carol]")
+    require(decide(spec))
+    assert spec.evaluator() == "carol"
+
+
 @pytest.mark.parametrize("policy", ["label_owner", "strict"])
 def test_only_lab_lets_a_complete_model_go(policy: str) -> None:
     assert make_spec(f"policy={policy}").policy.complete_model.recipients == ()
@@ -100,6 +109,12 @@ def test_in_a_sealed_plan_no_score_flows_to_the_label_holder() -> None:
         ("label=joint", "data=clinics", "cluster=debug"),
         ("label=joint", "data=clinics", "label.rule=threshold"),
         ("label=joint", "data=clinics", "label.protocol=cheetah"),
+        ("label=joint", "data=clinics", "label.rule=sum"),
+        ("label=secret", "data=clinics", "label.rule=mean"),
+        (*ALONE, "predict.at=carol", "label.predict=none", "policy.predictions.recipients=[alice,carol]"),
+        (*ALONE, "predict.at=carol", "label.predict=alice", "label.predict_column=x"),
+        (*ALONE[:-1], "~data.tables.carol", "predict.at=bob", "policy.predictions.recipients=[bob]"),  # labels at carol
+        ("policy.predictions.own_rows=true",),
         ("predict.mode=complete",),
         ("predict.at=carol",),
         ("label.predict=alice",),

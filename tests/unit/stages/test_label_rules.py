@@ -34,6 +34,12 @@ def columns_of(draw: st.DrawFn, low: int, high: int) -> list[Any]:
     return [np.array(values, dtype=np.int32) for values in draw(st.lists(column, min_size=1, max_size=5))]
 
 
+def combined(labels: ModuleType, rule: str, columns: list[Any], threshold: float = 0.0) -> Any:
+    """What the owners' inputs come to under a rule."""
+    inputs = [labels.as_input(rule, column.astype(np.float64), len(columns)) for column in columns]
+    return np.asarray(labels.apply_rule(rule, inputs, threshold))
+
+
 @given(columns=columns_of(0, 1))
 @settings(max_examples=100, deadline=None)
 def test_rules_of_zeros_and_ones_are_numpys(labels: ModuleType, columns: list[Any]) -> None:
@@ -44,7 +50,7 @@ def test_rules_of_zeros_and_ones_are_numpys(labels: ModuleType, columns: list[An
         "majority": table.sum(axis=0) > len(columns) / 2,
     }
     for rule, label in expected.items():
-        found = np.asarray(labels.apply_rule(rule, columns, 0.0))
+        found = combined(labels, rule, columns)
         assert found.dtype.kind == "i"
         assert found.tolist() == label.astype(int).tolist(), rule
 
@@ -54,21 +60,28 @@ def test_rules_of_zeros_and_ones_are_numpys(labels: ModuleType, columns: list[An
 def test_rules_of_numbers_are_numpys(labels: ModuleType, columns: list[Any], threshold: float) -> None:
     table = np.stack(columns)
     total = table.sum(axis=0)
-    assert np.asarray(labels.apply_rule("sum", columns, 0.0)).tolist() == total.tolist()
-    assert np.allclose(np.asarray(labels.apply_rule("mean", columns, 0.0)), table.mean(axis=0), rtol=1e-6, atol=0)
-    found = np.asarray(labels.apply_rule("threshold", columns, threshold))
+    assert combined(labels, "sum", columns).tolist() == total.tolist()
+    assert np.allclose(combined(labels, "mean", columns), table.mean(axis=0), rtol=1e-6, atol=1e-3)
+    found = combined(labels, "threshold", columns, threshold)
     assert found.dtype.kind == "i"
     assert found.tolist() == (total >= threshold).astype(int).tolist()
 
 
 def test_sum_that_meets_the_threshold_counts(labels: ModuleType) -> None:
     columns = [np.array([1, 2, 3], dtype=np.int32), np.array([1, 1, 1], dtype=np.int32)]
-    assert np.asarray(labels.apply_rule("threshold", columns, 3.0)).tolist() == [0, 1, 1]
+    assert combined(labels, "threshold", columns, 3.0).tolist() == [0, 1, 1]
 
 
 def test_half_is_no_majority(labels: ModuleType) -> None:
     columns = [np.array([1, 1], dtype=np.int32), np.array([0, 1], dtype=np.int32)]
-    assert np.asarray(labels.apply_rule("majority", columns, 0.0)).tolist() == [0, 1]
+    assert combined(labels, "majority", columns).tolist() == [0, 1]
+
+
+def test_sum_below_zero_is_no_label_of_a_tweedie_model(labels: ModuleType) -> None:
+    value = np.array([0.0, -0.5, 2.0, -1.0])
+    assert labels._in_domain(value, "linear") is value
+    with pytest.raises(DataError, match="2 rows have a joined label below 0"):
+        labels._in_domain(value, "tweedie")
 
 
 def sharded(**settings: Any) -> RowShardedLabel:
