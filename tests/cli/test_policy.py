@@ -386,10 +386,10 @@ def test_own_rows_of_a_table_that_marks_none_are_refused(refused: Refused) -> No
 
 
 @pytest.mark.parametrize(
-    "linked", ["", "parties", "parties/carol", "parties/carol/bundle", "parties/carol/bundle/part.json", "spec.json"]
+    "linked", ["", "parties", "parties/carol", "parties/carol/bundle", "parties/carol/bundle/part.bin", "spec.json"]
 )
 def test_model_behind_a_link_is_refused(refused: Refused, earlier: Path, tmp_path: Path, linked: str) -> None:
-    (earlier / "parties" / "carol" / "bundle" / "part.json").write_text("{}")
+    (earlier / "parties" / "carol" / "bundle" / "part.bin").write_text("{}")
     elsewhere = tmp_path / "elsewhere"
     (earlier / linked).rename(elsewhere)
     (earlier / linked).symlink_to(elsewhere)

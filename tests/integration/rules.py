@@ -71,7 +71,9 @@ def specs_of(protocol: str, parties: tuple[str, ...], folder: Path) -> dict[str,
 
 def table_of(column: Any) -> PreparedTable:
     rows = np.arange(len(column))
-    return PreparedTable(ids=rows, features=np.zeros((len(rows), 1)), names=("x",), test=rows % 4 == 0, label=column)
+    return PreparedTable(
+        ids=rows, features=np.zeros((len(rows), 1)), names=("x",), dtypes=("Float64",), test=rows % 4 == 0, label=column
+    )
 
 
 class House:
