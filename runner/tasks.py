@@ -63,7 +63,7 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
         case "reproduce":
             reproduction.reproduce_run(overrides, request)
         case "verify":
-            records.verify_run(request)
+            records.verify_run(config, request)
         case "diff":
             records.diff_runs(request)
         case "rekey":

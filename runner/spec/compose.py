@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import SpecError
-from runner.spec.model import Spec
+from runner.spec.base import PartyName
+from runner.spec.model import Party, Spec
 from runner.spec.parse import allowed, parse, setting_names
 from runner.spec.request import Request, split_request
 from runner.spec.suggest import advise
@@ -56,6 +58,18 @@ def to_values(config: DictConfig) -> dict[str, Any]:
     values.pop("experiment", None)
     resolved: dict[str, Any] = values
     return resolved
+
+
+def to_parties(config: DictConfig) -> dict[str, Party]:
+    """The parties of a composed configuration, whatever else it says.
+
+    Raises:
+        SpecError: where one of them is not valid.
+    """
+    try:
+        return msgspec.convert(to_values(config).get("parties"), dict[PartyName, Party])
+    except msgspec.ValidationError as error:
+        raise _plain(error, "parties") from None
 
 
 def unforeseen(error: Exception, overrides: list[str]) -> SpecError:
