@@ -11,7 +11,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from runner.bundle.layout import bundle_folder, find_run
-from runner.bundle.manifest import read_manifest
+from runner.bundle.manifest import read_manifest, read_signatures
+from runner.bundle.roles import WHERE, WHO_IS_WHO, require_one_model, require_roles
 from runner.errors import BundleError, SpecError
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
@@ -98,6 +99,14 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             why=str(error).splitlines()[0],
             fix="give the run folder of a training that finished",
         ) from None
+    parties = OmegaConf.select(config, "parties")
+    if isinstance(parties, DictConfig) and label["holder"] not in parties:
+        raise BundleError(
+            "the model was trained with other roles",
+            where=WHERE,
+            why=f"in training the label holder was {saved['label']['holder']}, and {label['holder']} is no party now",
+            fix=WHO_IS_WHO,
+        )
     merged = config.copy()
     OmegaConf.set_struct(merged, False)
     for section, values in settled.items():
@@ -121,7 +130,12 @@ _FIXED_BY_MODEL = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder
 
 
 def _look_at_model(spec: Spec) -> None:
-    """Find a missing or unreadable bundle before any process starts."""
+    """Find before any process starts what can be found without a key: other roles; files missing, altered or mixed."""
     source = find_run(str(spec.model))
+    manifests = {}
     for party in spec.parties:
-        read_manifest(bundle_folder(source, spec.trained_as(party)), party)
+        folder = bundle_folder(source, spec.trained_as(party))
+        manifests[party] = read_manifest(folder, party)
+        read_signatures(folder, party, manifests[party])
+        require_roles(spec, manifests[party])
+    require_one_model({party: manifest.digest() for party, manifest in manifests.items()})
