@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,17 @@ from runner.spec.model import Cluster, Party, Spec
 from runner.spec.parse import parse
 from runner.spec.request import Request
 
+Ask = Callable[[Mapping[str, Mapping[str, Any]], Cluster], Mapping[str, Mapping[str, Any]]]
 
-def verify_run(config: DictConfig, request: Request) -> None:
+
+def verify_run(config: DictConfig, request: Request, ask: Ask = ask_parties) -> None:
     """Check all digests, signatures and audit logs of a finished run, each party's in a process of its own.
 
     Where the parties' keys are is what this command says, never what the run folder does: whoever can write there
     could name keys of their own.
+
+    Args:
+        ask: gives each party its order and brings the answers.
 
     Raises:
         BundleError: where anything is not as the parties signed it.
@@ -49,7 +54,7 @@ def verify_run(config: DictConfig, request: Request) -> None:
         }
         for party, settings in parties.items()
     }
-    answers = ask_parties(orders, Cluster())
+    answers = ask(orders, Cluster())
     findings = [("driver", *finding) for finding in _findings(folder, manifest, spec)]
     findings += [(party, *finding) for party in spec.party_order() for finding in answers[party]["findings"]]
     findings.append(("all parties", *_both_ends({party: answer["flows"] for party, answer in answers.items()})))

@@ -15,7 +15,7 @@ from runner.errors import SpecError
 from runner.spec.base import PartyName
 from runner.spec.model import Party, Spec
 from runner.spec.parse import allowed, parse, setting_names
-from runner.spec.request import Request, split_request
+from runner.spec.request import KEYS, SETTINGS, Request, split_request
 from runner.spec.suggest import advise
 
 
@@ -132,6 +132,14 @@ def _unknown_key(path: str) -> SpecError:
             why="Hydra changes entries that exist; a new one is added with +",
             fix=f"write +{path}{'.<name>' if kind.startswith(('a section', 'a mapping')) else ''}=<value>",
         )
+    if parts[0] in KEYS:
+        section = parts[0]
+        return SpecError(
+            f"unknown setting {path!r}",
+            where=path,
+            why="no setting has that name",
+            fix=advise(parts[-1], SETTINGS.get(section, ())),
+        )
     for depth, name in enumerate(parts):  # noqa: B007 - the first that is wrong is used below
         section = ".".join(parts[:depth])
         if not allowed(".".join(parts[: depth + 1])):
@@ -140,7 +148,7 @@ def _unknown_key(path: str) -> SpecError:
         f"unknown setting {path!r}",
         where=path,
         why="no setting has that name",
-        fix=advise(name, setting_names(section)),
+        fix=advise(name, [*setting_names(section), *(KEYS if not section else ())]),
     )
 
 
