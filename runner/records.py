@@ -157,7 +157,7 @@ def rekey_party(config: DictConfig, request: Request) -> None:
     print(f"Models       {answer['models']} protected with it:")
     print("\n".join(f"             {bundle}" for bundle in bundles))
     if locked := request.rekey.passphrase_env:
-        print(f"Locked       with {locked}: from now on add parties.{party}.passphrase_env={locked}")
+        print(f"Locked       with {locked}: from now on add ++parties.{party}.passphrase_env={locked}")
     print(f"Old key      kept in {answer['old']}: it opens copies made before. Remove it when there are none")
 
 

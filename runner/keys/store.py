@@ -132,7 +132,7 @@ def _unlock(content: str, passphrase: str | None, party: str, where: str) -> byt
             f"{party}'s key file is locked with a passphrase",
             where=where,
             why="no passphrase was given",
-            fix=f"put it into an environment variable and name that: parties.{party}.passphrase_env=…",
+            fix=f"put it into an environment variable and name that: ++parties.{party}.passphrase_env=…",
         )
     try:
         fields = json.loads(content)
