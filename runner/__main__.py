@@ -89,8 +89,11 @@ def _with_hydra_main() -> int:
             codes.append(_tell(error))
 
     # Hydra's parser takes all overrides in one piece: put the flags, wherever they were typed, before them.
-    overrides = [argument for argument in sys.argv[1:] if _is_override(argument)]
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if not _is_override(argument)] + overrides
+    arguments = _absolute_config_path(sys.argv[1:])
+    overrides = [argument for argument in arguments if _is_override(argument)]
+    flags = [argument for argument in arguments if not _is_override(argument)]
+    own_settings = _HYDRA_SETTINGS if any(_names_config_path(flag) for flag in flags) else ()
+    sys.argv[1:] = [*flags, *own_settings, *overrides]
     entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(job)
     entry()
     return next(iter(codes), 0)
@@ -99,6 +102,36 @@ def _with_hydra_main() -> int:
 def _choices(chosen: Mapping[str, Any]) -> dict[str, str]:
     """The choice of each of the runner's own groups."""
     return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/") and choice is not None}
+
+
+# Those of conf/config.yaml, which a snapshot (--config-path RUN/.hydra) does not have: no folders of Hydra's own.
+_HYDRA_SETTINGS = (
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+    "hydra.output_subdir=null",
+    "hydra.run.dir=.",
+    "hydra.sweep.dir=${outputs}/sweeps/${now:%Y-%m-%d}/${now:%H-%M-%S}",
+    "hydra.sweep.subdir=.",
+)
+_CONFIG_PATH = ("--config-path", "-cp")
+
+
+def _names_config_path(argument: str) -> bool:
+    return argument.partition("=")[0] in _CONFIG_PATH
+
+
+def _absolute_config_path(arguments: list[str]) -> list[str]:
+    """The same arguments with the folder after --config-path as it is seen from here; Hydra would look beside us."""
+    found = []
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        flag, equals, folder = argument.partition("=")
+        if before in _CONFIG_PATH:
+            found.append(str(Path(argument).absolute()))
+        elif equals and flag in _CONFIG_PATH:
+            found.append(f"{flag}={Path(folder).absolute()}")
+        else:
+            found.append(argument)
+    return found
 
 
 def _is_override(argument: str) -> bool:

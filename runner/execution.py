@@ -51,14 +51,15 @@ def carry_out(
     console.print(f"Run folder   {folder}", highlight=False, soft_wrap=True)
     try:
         with _telling_how_to_go_on(spec, folder, typed["overrides"], console), Terminal(spec, console) as terminal:
-            hashed: dict[str, Any] = {}
+            manifest: dict[str, Any] = {}
 
             def describe(outcome: Outcome) -> dict[str, Any]:
-                hashed.update(describe_run(spec, decisions, outcome, folder))
-                return hashed
+                hashed = describe_run(spec, decisions, outcome, folder)
+                manifest.update(build_manifest(spec, typed, hashed, outcome, folder))
+                return manifest
 
             outcome = run(spec, folder, terminal, describe, original)
-        manifest = build_manifest(spec, typed, hashed, outcome)
+        manifest["signatures"] = outcome.signatures
         write_manifest(folder, manifest)
     except RunnerError as error:
         write_status(folder, "failed", error)

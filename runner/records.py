@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from omegaconf import DictConfig
 
 from runner.bundle.layout import MANIFEST as BUNDLE_MANIFEST
@@ -15,38 +16,49 @@ from runner.cluster.offline import ask_parties
 from runner.errors import BundleError, SpecError
 from runner.files import canonical_json
 from runner.provenance.folder import SPEC
-from runner.provenance.manifest import read_run
+from runner.provenance.manifest import read_run, snapshot_digests
 from runner.report.records import describe_diff, describe_verification
-from runner.spec.compose import to_values
+from runner.spec.compose import to_parties, to_values
 from runner.spec.identity import spec_values
-from runner.spec.model import Spec
+from runner.spec.model import Cluster, Party, Spec
 from runner.spec.parse import parse
-from runner.spec.request import KEYS, Request
+from runner.spec.request import Request
+
+Ask = Callable[[Mapping[str, Mapping[str, Any]], Cluster], Mapping[str, Mapping[str, Any]]]
 
 
-def verify_run(request: Request) -> None:
+def verify_run(config: DictConfig, request: Request, ask: Ask = ask_parties) -> None:
     """Check all digests, signatures and audit logs of a finished run, each party's in a process of its own.
+
+    Where the parties' keys are is what this command says, never what the run folder does: whoever can write there
+    could name keys of their own.
+
+    Args:
+        ask: gives each party its order and brings the answers.
 
     Raises:
         BundleError: where anything is not as the parties signed it.
+        SpecError: where the command does not know a party of the run.
     """
     folder = Path(str(request.run))
     manifest, spec = read_run(folder), _spec_of(folder)
+    parties = _parties_of(spec, to_parties(config))
     orders = {
         party: {
             "order": "verify",
             "party": party,
-            "spec": spec_values(spec),
+            "settings": msgspec.to_builtins(settings),
+            "table": spec.data.tables[party].path if party in spec.data.tables else None,
             "run": str(folder),
             "manifest": manifest,
         }
-        for party in spec.parties
+        for party, settings in parties.items()
     }
-    answers = ask_parties(orders, spec.cluster)
-    findings = [("driver", *_spec_finding(manifest, spec))]
+    answers = ask(orders, Cluster())
+    findings = [("driver", *finding) for finding in _findings(folder, manifest, spec)]
     findings += [(party, *finding) for party in spec.party_order() for finding in answers[party]["findings"]]
     findings.append(("all parties", *_both_ends({party: answer["flows"] for party, answer in answers.items()})))
-    print(describe_verification(folder, findings))
+    print(describe_verification(folder, manifest["digest"], findings))
     wrong = [(party, what, detail) for party, what, good, detail in findings if not good]
     if wrong:
         party, what, detail = wrong[0]
@@ -58,12 +70,39 @@ def verify_run(request: Request) -> None:
         )
 
 
-def _spec_finding(manifest: Mapping[str, Any], spec: Spec) -> tuple[str, bool, str]:
+def _parties_of(spec: Spec, known: Mapping[str, Party]) -> dict[str, Party]:
+    """The run's parties, with their keys where the command says that they are."""
+    if unknown := sorted(set(spec.parties) - set(known)):
+        raise SpecError(
+            f"{', '.join(unknown)} of the run is no party of this command",
+            where="parties",
+            why=f"the command has {', '.join(sorted(known))}; it says where the keys are, not the run folder",
+            fix="name the parties as the run did: parties=<choice>, --config-dir …",
+        )
+    for party, settings in spec.parties.items():
+        if settings != known[party]:
+            print(f"Key          of {party}: as this command says; the run was made with {_place(party, settings)}")
+    return {party: known[party] for party in spec.parties}
+
+
+def _place(party: str, settings: Party) -> str:
+    """Where a party's key is, as overrides."""
+    named = {name: value for name, value in msgspec.to_builtins(settings).items() if value is not None}
+    return " ".join(f"parties.{party}.{name}={value}" for name, value in named.items())
+
+
+def _findings(folder: Path, manifest: Mapping[str, Any], spec: Spec) -> Iterator[tuple[str, bool, str]]:
+    """What can be checked without a key, given that the parties signed the manifest."""
     stated = dict(manifest["hashed"]["spec"])
     found = {name: value for name, value in spec_values(spec).items() if name in stated}
-    found["parties"] = sorted(found["parties"])
-    same = canonical_json(found) == canonical_json(stated)
-    return "spec.json", same, "the settings of the manifest" if same else "it has other settings than the manifest"
+    same = canonical_json({**found, "parties": sorted(spec.parties)}) == canonical_json(stated)
+    yield "settings", same, "those of the manifest" if same else "spec.json has other settings than the manifest"
+    digests = snapshot_digests(folder)
+    for name, digest in digests.items():
+        same = digest is not None and manifest["observed"]["files"].get(name) == digest
+        yield name, same, "as it was written" if same else "changed or missing"
+    if strangers := sorted(set(manifest["signatures"]) - set(spec.parties)):
+        yield "signatures", False, f"{', '.join(strangers)} signed, and is no party of the run"
 
 
 def _both_ends(flows: Mapping[str, Sequence[Sequence[Any]]]) -> tuple[str, bool, str]:
@@ -96,27 +135,29 @@ def rekey_party(config: DictConfig, request: Request) -> None:
         SpecError: for a party that is none.
         BundleError: where one of its models does not open with its present key.
     """
-    values = {key: value for key, value in to_values(config).items() if key not in KEYS}
-    spec, party = parse({**values, "task": {"name": "train"}}), str(request.rekey.party)
-    if party not in spec.parties:
+    parties, party = to_parties(config), str(request.rekey.party)
+    if party not in parties:
         raise SpecError(
             f"{party!r} is no party",
             where="rekey.party",
             why="it is not listed under parties",
-            fix=f"name one of {', '.join(sorted(spec.parties))}",
+            fix=f"name one of {', '.join(sorted(parties))}",
         )
-    bundles = [str(folder) for folder in _bundles(party, Path(spec.outputs), request.rekey.models)]
+    outputs = Path(str(to_values(config).get("outputs")))
+    bundles = [str(folder) for folder in _bundles(party, outputs, request.rekey.models)]
     order = {
         "order": "rekey",
         "party": party,
-        "spec": spec_values(spec),
+        "settings": msgspec.to_builtins(parties[party]),
         "bundles": bundles,
         "passphrase_env": request.rekey.passphrase_env,
     }
-    answer = ask_parties({party: order}, spec.cluster)[party]
+    answer = ask_parties({party: order}, Cluster())[party]
     print(f"New key      of {party}: {answer['public']} (public; replace it where parties.{party}.public_key pins it)")
     print(f"Models       {answer['models']} protected with it:")
     print("\n".join(f"             {bundle}" for bundle in bundles))
+    if locked := request.rekey.passphrase_env:
+        print(f"Locked       with {locked}: from now on add ++parties.{party}.passphrase_env={locked}")
     print(f"Old key      kept in {answer['old']}: it opens copies made before. Remove it when there are none")
 
 
@@ -140,10 +181,10 @@ def _spec_of(folder: Path) -> Spec:
     """The spec of a finished run."""
     try:
         return parse(json.loads((folder / SPEC).read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise BundleError(
             "the spec of the run cannot be read",
             where=str(folder / SPEC),
-            why=str(error).splitlines()[0],
+            why=(str(error) or type(error).__name__).splitlines()[0],
             fix="restore it from a copy",
         ) from None

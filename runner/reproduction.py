@@ -12,6 +12,7 @@ import msgspec
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from runner.cluster.offline import ask_parties
 from runner.errors import BundleError, ReproductionError, SpecError
@@ -20,14 +21,17 @@ from runner.keys.store import PRIVATE_SNAPSHOT
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
 from runner.provenance.compare import compare
+from runner.provenance.folder import CONFIG
 from runner.provenance.manifest import read_run
 from runner.report.records import describe_verdict
 from runner.spec.compose import config_dir, to_spec
-from runner.spec.identity import spec_values
+from runner.spec.identity import spec_digest
 from runner.spec.model import Cluster, Spec
 from runner.spec.request import KEYS, Condition, Request
 
-OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.", "outputs=")
+OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
+# Where a run is carried out, and where keys are kept, is no part of what was run.
+NO_CHANGE = ("outputs=", "parties.", "cluster.")
 
 
 def reproduce_run(overrides: Sequence[str], request: Request) -> None:
@@ -40,15 +44,17 @@ def reproduce_run(overrides: Sequence[str], request: Request) -> None:
     folder = Path(str(request.run))
     original = read_run(folder)
     config = _snapshot(folder)
-    for override in overrides:
-        if not override.lstrip("+~").startswith(OF_REQUEST):
-            _apply(config, override, request)
+    _require_same(folder, original, to_spec(config))
+    changed = [override for override in overrides if not override.lstrip("+~").startswith(OF_REQUEST)]
+    for override in changed:
+        _apply(config, override, request)
     spec = msgspec.structs.replace(to_spec(config), resume=None)  # from the first tree on
+    typed = {**original["typed"], "overrides": [*original["typed"]["overrides"], *changed]}
     conditions: tuple[Condition | None, ...] = request.reproduce.vary or (None,)
     for condition in conditions:
         if condition is not None:
             print(f"\nVaried       {CONDITIONS[condition]}")
-        repeated = _repeat(folder, _varied(spec, condition), config, original)
+        repeated = _repeat(folder, _varied(spec, condition), config, typed)
         _judge(folder, repeated, original, spec)
 
 
@@ -101,10 +107,23 @@ def _other_cluster(spec: Spec) -> Cluster:
     return msgspec.structs.replace(spec.cluster, mode=mode)
 
 
-def _repeat(folder: Path, spec: Spec, config: DictConfig, original: dict[str, Any]) -> Path:
+def _require_same(folder: Path, original: dict[str, Any], spec: Spec) -> None:
+    """Never run a snapshot that somebody changed as if it were the run."""
+    if original["hashed"]["spec_digest"] != spec_digest(spec):
+        raise BundleError(
+            "the snapshot of the run was altered",
+            where=str(folder / CONFIG),
+            why="it gives other settings than those that the run's manifest states",
+            fix="restore it from a copy; to change a setting, type it, with allow_overrides=true",
+        )
+
+
+def _repeat(folder: Path, spec: Spec, config: DictConfig, typed: dict[str, Any]) -> Path:
     decisions = decide(spec, load_grants(spec, spec.parties))
     require(decisions)
-    return carry_out(spec, decisions, config, original["typed"], original=folder)
+    config = config.copy()
+    config.cluster = msgspec.to_builtins(spec.cluster)  # as varied
+    return carry_out(spec, decisions, config, typed, original=folder)
 
 
 def _judge(folder: Path, repeated: Path, original: dict[str, Any], spec: Spec) -> None:
@@ -131,13 +150,13 @@ def _compare_parts(folder: Path, repeated: Path, spec: Spec) -> str:
         party: {
             "order": "compare",
             "party": party,
-            "spec": spec_values(spec),
+            "settings": msgspec.to_builtins(spec.parties[party]),
             "original": str(folder),
             "repeated": str(repeated),
         }
         for party in parties
     }
-    answers = ask_parties(orders, spec.cluster)
+    answers = ask_parties(orders, Cluster())
     different = [party for party, answer in answers.items() if answer["different"]]
     if not different:
         return ""
@@ -155,10 +174,10 @@ def _shared(folder: Path, spec: Spec) -> str:
 
 
 def _snapshot(folder: Path) -> DictConfig:
-    path = folder / ".hydra" / "config.yaml"
+    path = folder / CONFIG
     try:
         config = OmegaConf.load(path)
-    except (OSError, ValueError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise BundleError(
             "the snapshot of the run cannot be read",
             where=str(path),
@@ -173,7 +192,7 @@ def _snapshot(folder: Path) -> DictConfig:
 def _apply(config: DictConfig, typed: str, request: Request) -> None:
     """Change the snapshot by an override, if that was allowed."""
     (override,) = OverridesParser.create().parse_overrides([typed])
-    if not request.allow_overrides:
+    if not request.allow_overrides and not typed.lstrip("+").startswith(NO_CHANGE):
         raise SpecError(
             f"{typed!r} would change the run",
             where=override.key_or_group,
@@ -181,11 +200,11 @@ def _apply(config: DictConfig, typed: str, request: Request) -> None:
             fix="remove it, or add allow_overrides=true: the verdict then says what changed",
         )
     name = override.key_or_group
-    if Path(config_dir(), name).is_dir() or override.is_sweep_override():
+    if Path(config_dir(), name).is_dir() or override.is_sweep_override() or override.is_delete():
         raise SpecError(
             f"{typed!r} cannot be applied to a snapshot",
             where=name,
-            why="a snapshot holds settings, and no choices of groups",
+            why="a snapshot holds settings: no choices of groups, nothing to sweep or to leave out",
             fix="write single settings, such as sgb.max_depth=4",
         )
     try:

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints, newest_common
 from runner.bundle.layout import bundle_folder, find_run
-from runner.bundle.manifest import read_manifest
+from runner.bundle.manifest import read_manifest, read_signatures
+from runner.bundle.roles import WHERE, WHO_IS_WHO, require_one_model, require_roles
 from runner.errors import BundleError, SpecError
 from runner.files import link_below
 from runner.policy.decide import decide, require
@@ -73,7 +74,7 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
         case "reproduce":
             reproduction.reproduce_run(overrides, request)
         case "verify":
-            records.verify_run(request)
+            records.verify_run(config, request)
         case "diff":
             records.diff_runs(request)
         case "rekey":
@@ -112,6 +113,14 @@ def _settled(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             why=str(error).splitlines()[0],
             fix="give the run folder of a training that finished",
         ) from None
+    parties = OmegaConf.select(config, "parties")
+    if isinstance(parties, DictConfig) and label["holder"] not in parties:
+        raise BundleError(
+            "the model was trained with other roles",
+            where=WHERE,
+            why=f"in training the label holder was {saved['label']['holder']}, and {label['holder']} is no party now",
+            fix=WHO_IS_WHO,
+        )
     merged = config.copy()
     OmegaConf.set_struct(merged, False)
     for section, values in settled.items():
@@ -152,14 +161,18 @@ def _refuse_link(link: Path | None) -> None:
 
 
 def _look_at_model(spec: Spec) -> None:
-    """Find a missing or unreadable bundle before any process starts."""
+    """Find before any process starts what can be found without a key: links; other roles; files altered or mixed."""
     source = _own_run(str(spec.model), spec.outputs)
-    for party in spec.parties:
-        own = bundle_folder(source, spec.trained_as(party))
-        for path in (own, *own.glob("*")):
+    folders = {party: bundle_folder(source, spec.trained_as(party)) for party in spec.parties}
+    for folder in folders.values():
+        for path in (folder, *folder.glob("*")):
             _refuse_link(link_below(source, path))
-    for party in spec.parties:
-        read_manifest(bundle_folder(source, spec.trained_as(party)), party)
+    manifests = {}
+    for party, folder in folders.items():
+        manifests[party] = read_manifest(folder, party)
+        read_signatures(folder, party, manifests[party])
+        require_roles(spec, manifests[party])
+    require_one_model({party: manifest.digest() for party, manifest in manifests.items()})
 
 
 def _settings_of(run: Path) -> dict[str, Any]:

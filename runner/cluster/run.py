@@ -74,7 +74,7 @@ def run(
     """Run ``spec`` in ``folder``. Whatever happens, no process is left behind.
 
     Args:
-        describe: makes of the outcome what every party signs: the part of the run's manifest that repeats.
+        describe: makes of the outcome what every party signs: the run's manifest.
         original: the folder of the run that this one repeats.
 
     Raises:
@@ -167,11 +167,11 @@ def _follow(
                 journal.note(name, message)
 
 
-def _attest(spec: Spec, workers: Template, journal: _Journal, hashed: dict[str, Any]) -> None:
+def _attest(spec: Spec, workers: Template, journal: _Journal, manifest: dict[str, Any]) -> None:
     """Let every party sign the run's manifest, and go."""
     watch = Watch(workers, spec.cluster, stage="attest", last_word="attested", beats=True)
     for channel in workers.channels.values():
-        channel.send(order="attest", hashed=hashed)
+        channel.send(order="attest", manifest=manifest)
     for name, message in watch.events():
         journal.note(name, message)
     for channel in workers.channels.values():

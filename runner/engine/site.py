@@ -81,7 +81,8 @@ def open_site(
         original: the folder of a run that is to be repeated: seeds and digest keys are then that run's, if the party's
             private snapshot is there.
     """
-    keys = open_keyring(party, spec.parties[party], run_secret_of(original, party) if original is not None else None)
+    run_secret = run_secret_of(original, party) if original is not None else None
+    keys = open_keyring(party, spec.parties[party], run_secret, make=spec.model is None)
     own = make_private_dir(folder / "parties" / party)
     write_json(own / PRIVATE_SNAPSHOT, {"run_secret": keys.run_secret.hex()})
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))

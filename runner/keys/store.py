@@ -24,16 +24,27 @@ FORMER_KEYS = "former_keys.json"
 PRIVATE_SNAPSHOT = "private_snapshot.json"  # what only this party needs to repeat its side of a run
 
 
-def open_keyring(party: str, settings: Party, run_secret: bytes | None = None) -> Keyring:
+def open_keyring(party: str, settings: Party, run_secret: bytes | None = None, *, make: bool = True) -> Keyring:
     """A party's keys, from where its settings say.
+
+    Args:
+        run_secret: another run's, to repeat that run.
+        make: whether a key file that is not there is made.
 
     Raises:
         DataError: where the key file is readable by others or no key, or the environment lacks what it should have.
-        BundleError: for a wrong passphrase.
+        BundleError: for a wrong passphrase, or where there is no key file and none is to be made.
     """
     if settings.key_env is not None:
         where = f"parties.{party}.key_env = {settings.key_env}"
-        secret = _secret_of(_variable(settings.key_env, party, where), party, where)
+        secret = _secret_of(read_variable(settings.key_env, party, where), party, where)
+    elif not make and not Path(settings.key_file).exists():
+        raise BundleError(
+            f"there is no key of {party}",
+            where=f"parties.{party}.key_file = {settings.key_file}",
+            why="there is no such file, and what was made with the party's key cannot be read or checked with another",
+            fix=f"restore the key file, or say where it is: parties.{party}.key_file=…",
+        )
     else:
         secret = load_secret(party, Path(settings.key_file), settings.passphrase_env)
     return Keyring(party, secret, run_secret, _former_keys(party, home_of(settings) / FORMER_KEYS))
@@ -73,7 +84,7 @@ def load_secret(party: str, path: Path, passphrase_env: str | None = None) -> by
     where = f"parties.{party}.key_file = {path}"
     passphrase = None
     if passphrase_env is not None:
-        passphrase = _variable(passphrase_env, party, f"parties.{party}.passphrase_env = {passphrase_env}")
+        passphrase = read_variable(passphrase_env, party, f"parties.{party}.passphrase_env = {passphrase_env}")
     if not path.exists():
         write_secret(path, secrets.token_bytes(SECRET_BYTES), passphrase)
     if path.stat().st_mode & 0o077:
@@ -121,7 +132,7 @@ def _unlock(content: str, passphrase: str | None, party: str, where: str) -> byt
             f"{party}'s key file is locked with a passphrase",
             where=where,
             why="no passphrase was given",
-            fix=f"put it into an environment variable and name that: +parties.{party}.passphrase_env=…",
+            fix=f"put it into an environment variable and name that: ++parties.{party}.passphrase_env=…",
         )
     try:
         fields = json.loads(content)
@@ -161,7 +172,12 @@ def _no_key(party: str, where: str) -> DataError:
     )
 
 
-def _variable(name: str, party: str, where: str) -> str:
+def read_variable(name: str, party: str, where: str) -> str:
+    """What the environment variable ``name`` holds.
+
+    Raises:
+        DataError: where it is not set, or empty.
+    """
     value = os.environ.get(name, "")
     if not value:
         raise DataError(

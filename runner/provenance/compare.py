@@ -37,7 +37,8 @@ def compare(original: Hashed, repeated: Hashed) -> Comparison:
 
 def _differences(original: Hashed, repeated: Hashed) -> Iterator[tuple[str, str, str]]:
     first, second = original["stages"], repeated["stages"]
-    for stage in [*first, *(stage for stage in second if stage not in first)]:
+    plan = [*original["plan"], *repeated["plan"]]  # a manifest on the disk has its keys sorted
+    for stage in dict.fromkeys([*plan, *first, *second]):
         ours, theirs = first.get(stage, {}), second.get(stage, {})
         for party in sorted({*ours, *theirs}):
             facts, others = ours.get(party, {}), theirs.get(party, {})
@@ -53,6 +54,8 @@ def _causes(original: Hashed, repeated: Hashed) -> Iterator[str]:
         if before.get("table") != after.get("table"):
             changed = [name for name in ("file", "contract") if before.get(name) != after.get(name)]
             yield f"data: {party}'s table is another one ({' and '.join(changed) or 'the way it is read'} changed)"
+    if "save" not in original["plan"] and original["model"] != repeated["model"]:
+        yield f"model: {original['model'][:12]} was {repeated['model'][:12]} now"
     for path, one, other in changes(original["spec"], repeated["spec"]):
         yield f"setting {path}: {one!r} was {other!r} now"
     if original["party_order"] != repeated["party_order"]:

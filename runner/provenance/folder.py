@@ -17,6 +17,8 @@ from runner.spec.model import Spec
 
 SPEC = "spec.json"
 STATUS = "status.json"
+CONFIG = ".hydra/config.yaml"
+OVERRIDES = ".hydra/overrides.yaml"
 
 
 def make_run_folder(outputs: str) -> Path:
@@ -34,10 +36,9 @@ def make_run_folder(outputs: str) -> Path:
 
 def write_snapshot(folder: Path, config: DictConfig, spec: Spec, overrides: Sequence[str]) -> None:
     """The configuration as composed, the overrides in order, and the resolved spec."""
-    snapshot = folder / ".hydra"
-    snapshot.mkdir()
-    write_bytes(snapshot / "config.yaml", OmegaConf.to_yaml(config, resolve=True).encode())
-    write_bytes(snapshot / "overrides.yaml", OmegaConf.to_yaml(list(overrides)).encode())
+    folder.joinpath(CONFIG).parent.mkdir()
+    write_bytes(folder / CONFIG, OmegaConf.to_yaml(config, resolve=True).encode())
+    write_bytes(folder / OVERRIDES, OmegaConf.to_yaml(list(overrides)).encode())
     write_json(folder / SPEC, spec_values(spec))
 
 

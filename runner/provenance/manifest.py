@@ -2,7 +2,7 @@
 
 ``manifest.json`` has a part that is the same whenever the same run is repeated on the same machine (``hashed``, with
 its SHA-256 in ``digest``), and parts that are not: how the command was typed, and what was observed (times, traffic,
-places). Every party signs the digest, and with it the state of its own audit log.
+the run's own files). Every party signs all of it, and with it the state of its own audit log and results.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+import msgspec
 
 from runner.bundle.layout import bundle_folder
 from runner.bundle.manifest import read_manifest
 from runner.cluster.run import Outcome
 from runner.errors import BundleError
-from runner.files import canonical_json, write_json
+from runner.files import canonical_json, file_digest, write_json
 from runner.policy.decide import Decision
 from runner.provenance.environment import code_identity, machine, versions
+from runner.provenance.folder import CONFIG, OVERRIDES, SPEC
 from runner.spec.identity import HOW_NOT_WHAT, spec_digest, spec_values
 from runner.spec.model import Spec
 
 MANIFEST = "manifest.json"
+SNAPSHOT = (SPEC, CONFIG, OVERRIDES)  # what a run is repeated from
 
 
 def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, folder: Path) -> dict[str, Any]:
@@ -49,12 +53,13 @@ def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, fo
     }
 
 
-def build_manifest(spec: Spec, typed: Mapping[str, Any], hashed: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """The whole manifest. ``typed`` is how the command said it: the overrides in order, and the choices of groups."""
+def build_manifest(
+    spec: Spec, typed: Mapping[str, Any], hashed: dict[str, Any], outcome: Outcome, folder: Path
+) -> dict[str, Any]:
+    """The whole manifest but for the signatures. ``typed`` is how the command said it: the overrides in order."""
     return {
         "hashed": hashed,
         "digest": run_digest(hashed),
-        "signatures": outcome.signatures,
         "typed": dict(typed),
         "observed": {
             "cluster": spec.cluster.mode,
@@ -62,8 +67,15 @@ def build_manifest(spec: Spec, typed: Mapping[str, Any], hashed: dict[str, Any],
             "sent": outcome.sent,
             "seconds": outcome.seconds,
             "shown": outcome.shown,
+            "files": snapshot_digests(folder),
         },
     }
+
+
+def snapshot_digests(folder: Path) -> dict[str, str | None]:
+    """SHA-256 of each file that a run is repeated from; None where it is not there."""
+    files = {name: folder / name for name in SNAPSHOT}
+    return {name: file_digest(path).hex() if path.is_file() else None for name, path in files.items()}
 
 
 def run_digest(hashed: Mapping[str, Any]) -> str:
@@ -76,6 +88,53 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_json(folder / MANIFEST, dict(manifest))
 
 
+class _Signed(TypedDict):
+    digest: str
+    rest: str
+    audit: dict[str, Any]
+    files: dict[str, str]
+    key: str
+    signature: str
+
+
+class _Hashed(TypedDict):
+    spec: dict[str, Any]
+    spec_digest: str
+    party_order: list[str]
+    seeds: dict[str, Any]
+    rows: dict[str, int]
+    plan: list[str]
+    stages: dict[str, dict[str, dict[str, str]]]
+    model: str
+    policy: list[dict[str, Any]]
+    code: dict[str, str | None]
+    versions: dict[str, str]
+    machine: dict[str, Any]
+
+
+class _Observed(TypedDict):
+    cluster: str
+    encryption: dict[str, Any]
+    sent: dict[str, dict[str, dict[str, int]]]
+    seconds: dict[str, float]
+    shown: dict[str, list[dict[str, Any]]]
+    files: dict[str, str | None]
+
+
+class _Typed(TypedDict):
+    overrides: list[str]
+
+
+class _Manifest(TypedDict):
+    """What a manifest must look like to be worked with; whether it says the truth is for the signatures."""
+
+    hashed: _Hashed
+    digest: str
+    signatures: dict[str, _Signed]
+    typed: _Typed
+    observed: _Observed
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """The manifest of a finished run.
 
@@ -85,6 +144,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
+        msgspec.convert(manifest, _Manifest)
         whole = run_digest(manifest["hashed"]) == manifest["digest"]
     except OSError as error:
         raise BundleError(
@@ -93,13 +153,13 @@ def read_run(folder: Path) -> dict[str, Any]:
             why=error.strerror or type(error).__name__,
             fix="give the folder of a run that came to its end: run=outputs/<day>/<time>-<id>",
         ) from None
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise BundleError(
             "the manifest of the run was altered",
             where=str(path),
-            why="its digest is not that of its content",
+            why="its digest is not that of its content, or it is not written as the runner writes it",
             fix="restore it from a copy; every party has one in parties/<name>/manifest.json",
         )
     return manifest

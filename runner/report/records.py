@@ -11,12 +11,12 @@ from runner.report.check import table
 from runner.report.summary import NAMES
 
 
-def describe_verification(folder: Path, findings: Sequence[tuple[str, str, bool, str]]) -> str:
-    """One line per check: whose, of what, and how it came out."""
+def describe_verification(folder: Path, digest: str, findings: Sequence[tuple[str, str, bool, str]]) -> str:
+    """One line per check: whose, of what, and how it came out. ``digest`` is what the run's manifest states."""
     rows = [(party, what, "as signed" if good else "WRONG", detail) for party, what, good, detail in findings]
     wrong = sum(not good for _, _, good, _ in findings)
     verdict = f"{wrong} of {len(findings)} checks failed" if wrong else f"VERIFIED: {len(findings)} checks passed"
-    return "\n".join((f"Run folder   {folder}", *table(rows), verdict))
+    return "\n".join((f"Run folder   {folder}", f"Digest       {digest}", *table(rows), verdict))
 
 
 def describe_diff(folders: tuple[Path, Path], first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -45,7 +45,7 @@ def _outcomes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[t
     yield "model", first["hashed"]["model"][:12], second["hashed"]["model"][:12]
     metrics = [(run["observed"]["shown"].get("evaluate") or [{}])[0] for run in (first, second)]
     for name in dict.fromkeys([*metrics[0], *metrics[1]]):
-        values = [f"{found[name]:.4f}" if name in found else "not shown" for found in metrics]
+        values = [f"{found[name]:.4f}" if isinstance(found.get(name), float) else "not shown" for found in metrics]
         yield NAMES.get(name, name), values[0], values[1]
     for stage in dict.fromkeys([*first["observed"]["seconds"], *second["observed"]["seconds"]]):
         values = [f"{run['observed']['seconds'].get(stage, 0):.1f} s" for run in (first, second)]

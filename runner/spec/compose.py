@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import SpecError
-from runner.spec.model import Spec
+from runner.spec.base import PartyName
+from runner.spec.model import Party, Spec
 from runner.spec.parse import allowed, parse, setting_names
-from runner.spec.request import Request, split_request
+from runner.spec.request import KEYS, SETTINGS, Request, split_request
 from runner.spec.suggest import advise
 
 
@@ -56,6 +58,18 @@ def to_values(config: DictConfig) -> dict[str, Any]:
     values.pop("experiment", None)
     resolved: dict[str, Any] = values
     return resolved
+
+
+def to_parties(config: DictConfig) -> dict[str, Party]:
+    """The parties of a composed configuration, whatever else it says.
+
+    Raises:
+        SpecError: where one of them is not valid.
+    """
+    try:
+        return msgspec.convert(to_values(config).get("parties"), dict[PartyName, Party])
+    except msgspec.ValidationError as error:
+        raise _plain(error, "parties") from None
 
 
 def unforeseen(error: Exception, overrides: list[str]) -> SpecError:
@@ -120,6 +134,14 @@ def _unknown_key(path: str) -> SpecError:
             why="Hydra changes entries that exist; a new one is added with +",
             fix=f"write +{path}{'.<name>' if several else ''}=<value>{replace}",
         )
+    if parts[0] in KEYS:
+        section = parts[0]
+        return SpecError(
+            f"unknown setting {path!r}",
+            where=path,
+            why="no setting has that name",
+            fix=advise(parts[-1], SETTINGS.get(section, ())),
+        )
     for depth, name in enumerate(parts):  # noqa: B007 - the first that is wrong is used below
         section = ".".join(parts[:depth])
         if not allowed(".".join(parts[: depth + 1])):
@@ -128,7 +150,7 @@ def _unknown_key(path: str) -> SpecError:
         f"unknown setting {path!r}",
         where=path,
         why="no setting has that name",
-        fix=advise(name, setting_names(section)),
+        fix=advise(name, [*setting_names(section), *(KEYS if not section else ())]),
     )
 
 

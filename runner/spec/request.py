@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import field
 
 from runner.errors import SpecError
 from runner.spec.base import PartyName, Section
+from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
 TASKS = ("reproduce", "verify", "diff", "rekey")
@@ -40,6 +42,8 @@ class Request(Section, frozen=True, kw_only=True):
 
 
 KEYS = tuple(Request.__struct_fields__)
+# Section → its settings; the top's name is empty.
+SETTINGS = {"": KEYS, "reproduce": Reproduce.__struct_fields__, "rekey": Rekey.__struct_fields__}
 
 
 def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
@@ -54,9 +58,10 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
     except msgspec.ValidationError as error:
         reason, _, location = str(error).partition(" - at `$.")
         where = location.rstrip("`") or "command line"
-        raise SpecError(
-            f"{where} is not valid", where=where, why=reason, fix="see `python -m runner --help` and conf/config.yaml"
-        ) from None
+        fix = "see `python -m runner --help` and conf/config.yaml"
+        if unknown := re.match(r"Invalid enum value '(.*)'", reason):
+            fix = advise(unknown[1], get_args(Condition))
+        raise SpecError(f"{where} is not valid", where=where, why=reason, fix=fix) from None
     _check(request, str((values.get("task") or {}).get("name")))
     return rest, request
 
@@ -74,6 +79,6 @@ def _check(request: Request, task: str) -> None:
                 fix=f"remove {key} from the command",
             )
     for key in needed:
-        if getattr(request, key) in (None, plain.rekey):
+        if getattr(request, key) is None or (key == "rekey" and request.rekey.party is None):
             setting = "rekey.party=<name>" if key == "rekey" else f"{key}=outputs/<day>/<time>-<id>"
             raise SpecError(f"{key} is not given", where=key, why=f"task={task} is about it", fix=f"add {setting}")

@@ -10,6 +10,7 @@ from secretflow.device import PYUObject
 from runner.bundle.layout import damaged
 from runner.bundle.manifest import Manifest, read_manifest, read_signatures
 from runner.bundle.part import read_part
+from runner.bundle.roles import require_roles
 from runner.engine.site import Site
 from runner.errors import BundleError
 from runner.files import write_json
@@ -90,7 +91,7 @@ def _agreed_manifest(context: Context) -> Manifest:
     manifests = {party: _own_manifest(context, site) for party, site in context.sites.items()}
     exchange_signatures(context, manifests, "load", SIGNATURE)
     manifest = next(iter(manifests.values()))
-    _check_roles(context, manifest)
+    require_roles(context.spec, manifest)
     return manifest
 
 
@@ -139,32 +140,3 @@ def _other_features(site: Site, missing: list[str], retyped: Mapping[str, str]) 
         f"{len(retyped)} have another type",
         fix=f"bring a table like that of the training; {site.party} finds the names in {site.folder / MISMATCH_FILE}",
     )
-
-
-def _check_roles(context: Context, manifest: Manifest) -> None:
-    spec = context.spec
-    now = {spec.trained_as(party) for party in spec.parties}
-    holder = spec.trained_as(spec.label.holder)
-    if set(manifest.parties) != now or manifest.label_holder != holder:
-        raise BundleError(
-            "the model was trained with other roles",
-            where="parties, label.holder, roles",
-            why=f"in training: {', '.join(sorted(manifest.parties))}, label holder {manifest.label_holder}; "
-            f"now: {', '.join(sorted(now))}, label holder {holder}",
-            fix="use the parties and the label holder of the training, or say with roles.<party>=<name in the "
-            "training> who is who",
-        )
-    if manifest.engine != spec.engine():
-        raise BundleError(
-            f"the model was trained by {manifest.engine}",
-            where="label.mode",
-            why=f"this run's label mode, {spec.label.mode}, uses {spec.engine()}",
-            fix="use the label mode of the training",
-        )
-    if manifest.objective != spec.sgb.objective:
-        raise BundleError(
-            f"the model was trained for objective {manifest.objective!r}",
-            where="sgb.objective",
-            why=f"this run says {spec.sgb.objective!r}, which reads its scores in another way",
-            fix=f"set sgb.objective={manifest.objective}",
-        )

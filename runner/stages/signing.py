@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from runner.bundle.manifest import Manifest, Signature, is_signed, sign
+from runner.bundle.roles import require_one_model
 from runner.engine.site import Site
 from runner.errors import BundleError
 from runner.keys.keyring import Former
@@ -36,14 +37,7 @@ def exchange_signatures(
 
     shown = context.gate.exchange(context.everywhere(show), stage=stage, kind="model_parts", form=form)
     cards = {party: json.loads(text) for party, text in shown.items()}
-    digests = {party: card[0] for party, card in cards.items()}
-    if len(set(digests.values())) > 1:
-        raise BundleError(
-            "the parties hold parts of different models",
-            where=", ".join(f"{party}: {digest[:8]}" for party, digest in digests.items()),
-            why="their manifests are not the same",
-            fix="let every party use its part of one training",
-        )
+    require_one_model({party: card[0] for party, card in cards.items()})
     manifest = next(iter(manifests.values()))
     signatures = {party: Signature(key=card[1], signature=card[2]) for party, card in cards.items()}
     for peer, signature in signatures.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ from runner.engine.site import Site
 from runner.errors import SecurityError
 from runner.files import canonical_json, file_digest, write_json
 from runner.keys.keyring import Keyring
+from runner.worker.difference import DIFFERENCES
 
 MANIFEST = "manifest.json"
-# Files that go on, are signed in another way, or change with the party's key.
-NOT_RESULTS = {MANIFEST, "audit.jsonl", "worker.log", "spu.log", "bundle/part.key"}
+# Files that go on, are signed in another way, change with the party's key, or come of a later comparison.
+NOT_RESULTS = {MANIFEST, "audit.jsonl", "worker.log", "spu.log", "bundle/part.key", DIFFERENCES}
 
 
-def attest(site: Site, hashed: dict[str, Any]) -> dict[str, Any]:
+def attest(site: Site, manifest: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """Sign the run's manifest, and keep a copy in the party's own folder.
 
     A party signs only what it knows of its own side: the digests of what its stages worked with and made. With the
@@ -25,22 +28,25 @@ def attest(site: Site, hashed: dict[str, Any]) -> dict[str, Any]:
     none of them can be changed later.
 
     Args:
-        hashed: the part of the manifest that is the same whenever the run is repeated.
+        manifest: the run's, without signatures.
+        sent: receiver → messages, bytes and ciphertexts, as this process counted them.
 
     Raises:
         SecurityError: where the manifest says something else of this party's side.
     """
+    hashed = manifest["hashed"]
     stated = {stage: facts[site.party] for stage, facts in hashed["stages"].items() if site.party in facts}
-    if stated != site.facts:
+    if stated != site.facts or sent != manifest["observed"]["sent"].get(site.party, {}):
         raise SecurityError(
             f"the manifest of this run is not what {site.party} saw",
             where=f"party {site.party}",
-            why="its digests are not those of what its own stages made",
+            why="its digests or counts are not those of what its own stages made and sent",
             fix="look into the party's log; do not trust this run",
         )
     lines, head = site.audit.head()
     signed = {
         "digest": hashlib.sha256(canonical_json(hashed)).hexdigest(),
+        "rest": rest_digest(manifest),
         "audit": {"lines": lines, "head": head},
         "files": result_digests(site.folder, site.keys),
     }
@@ -49,9 +55,15 @@ def attest(site: Site, hashed: dict[str, Any]) -> dict[str, Any]:
     return signature
 
 
-def signed_text(signed: dict[str, Any]) -> bytes:
-    """What a party signs of a run: the digest of the manifest, how far its audit log went, and what it has on disk."""
-    content = {name: signed[name] for name in ("digest", "audit", "files")}
+def rest_digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of what the manifest says besides: how the run was typed, and what was observed."""
+    rest = {name: manifest[name] for name in ("typed", "observed")}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()  # a metric may be NaN
+
+
+def signed_text(signed: Mapping[str, Any]) -> bytes:
+    """What a party signs of a run: the manifest's digests, how far its audit log went, and what it has on disk."""
+    content = {name: signed[name] for name in ("digest", "rest", "audit", "files")}
     return b"sgb-runner: the manifest of our run\n" + canonical_json(content)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner.bundle.layout import bundle_folder
 from runner.bundle.manifest import read_manifest
 from runner.bundle.part import read_part
@@ -12,7 +14,7 @@ from runner.errors import BundleError
 from runner.files import write_json
 from runner.keys.keyring import Keyring
 from runner.keys.store import open_keyring
-from runner.spec.parse import parse
+from runner.spec.model import Party
 
 DIFFERENCES = "differences.json"
 MOST = 100
@@ -22,13 +24,13 @@ def compare_parts(order: dict[str, Any]) -> dict[str, Any]:
     """Write ``differences.json`` in the party's folder of the second run.
 
     Args:
-        order: ``party``, ``spec`` (plain values), ``original`` and ``repeated`` (run folders).
+        order: ``party``, ``settings`` (where its key is, as plain values), ``original`` and ``repeated`` (run folders).
 
     Returns:
         ``compared``: whether the party could read both parts; ``different``: in how many places they differ.
     """
-    spec, party = parse(order["spec"]), order["party"]
-    keys = open_keyring(party, spec.parties[party])
+    party = order["party"]
+    keys = open_keyring(party, msgspec.convert(order["settings"], Party), make=False)
     try:
         first, second = (_read(Path(order[name]), party, keys) for name in ("original", "repeated"))
     except BundleError:

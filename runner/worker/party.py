@@ -83,18 +83,15 @@ class _Worker:
                 return self._fail(error)
             except _SendFailed:  # SecretFlow's signal for the same failure came just now
                 return self._fail(error)
-        self._channel.send(
-            event="done",
-            sent=self._sent(),
-            facts={party: site.facts for party, site in self._sites.items()},
-        )
-        return self._attest()
+        sent = self._sent()
+        self._channel.send(event="done", sent=sent, facts={party: site.facts for party, site in self._sites.items()})
+        return self._attest(sent)
 
-    def _attest(self) -> int:
+    def _attest(self, sent: dict[str, dict[str, int]]) -> int:
         """Sign the run's manifest, if it says of this party's side what this party knows; keep a copy."""
-        hashed = self._await("attest")["hashed"]
+        manifest = self._await("attest")["manifest"]
         try:
-            signed = {party: attest(site, hashed) for party, site in self._sites.items()}
+            signed = {party: attest(site, manifest, sent) for party, site in self._sites.items()}
         except RunnerError as error:
             return self._fail(error)
         self._channel.send(event="attested", signatures=signed)

@@ -8,33 +8,38 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runner.bundle.manifest import read_manifest
 from runner.bundle.part import read_part, rekey_part
 from runner.errors import BundleError, SpecError
 from runner.files import write_json
 from runner.keys.keyring import SECRET_BYTES, Former, Keyring, successor
-from runner.keys.store import FORMER_KEYS, home_of, load_secret, open_keyring, write_secret
-from runner.spec.parse import parse
+from runner.keys.store import FORMER_KEYS, home_of, load_secret, open_keyring, read_variable, write_secret
+from runner.spec.model import Party
 
 
 def rekey(order: dict[str, Any]) -> dict[str, Any]:
     """Give the party a new key. Killed at any moment, it is finished by typing the command again.
 
     Args:
-        order: ``party``, ``spec`` (plain values), ``bundles`` (the party's bundle folders), ``passphrase_env``.
+        order: ``party``, ``settings`` (where its key is, as plain values), ``bundles`` (the party's bundle folders),
+            ``passphrase_env``.
 
     Returns:
-        ``models``: how many bundles are protected by the new key; ``old``: where the old key file is kept.
+        ``models``: how many bundles are protected by the new key; ``old``: where the old key file is kept; ``public``:
+        the new public key.
 
     Raises:
         SpecError: where the key is in the environment.
-        BundleError: where a bundle opens with neither key; the old key then stays in use.
+        DataError: where the environment lacks a passphrase.
+        BundleError: where a bundle opens with neither key, or there is no key; everything then is as it was.
     """
-    spec, party = parse(order["spec"]), order["party"]
-    settings = spec.parties[party]
+    settings, party = msgspec.convert(order["settings"], Party), order["party"]
     if settings.key_env is not None:
         raise SpecError(
             f"{party}'s key is in the environment",
@@ -42,23 +47,60 @@ def rekey(order: dict[str, Any]) -> dict[str, Any]:
             why="the runner changes key files only",
             fix="put the key into a file with mode 0600 first",
         )
-    old = open_keyring(party, settings)
+    old = open_keyring(party, settings, make=False)
     path, new_path = Path(settings.key_file), Path(f"{settings.key_file}.new")
     passphrase_env = order["passphrase_env"] or settings.passphrase_env
+    folders = [Path(folder) for folder in order["bundles"]]
+    _require_all_open(folders, party, [old, *_begun(party, new_path, passphrase_env)])
     new = _new_keys(party, new_path, passphrase_env, old)
-    for folder in map(Path, order["bundles"]):
+    for folder in folders:
         _rekey_bundle(folder, party, old, new)
     write_json(home_of(settings) / FORMER_KEYS, [link._asdict() for link in new.former])
-    kept = path.with_name(f"{path.name}.former-{len(new.former)}")
-    if not kept.exists():
-        os.link(path, kept)  # not renamed: a party without a key file would be given a new one
+    kept = _keep(path, len(new.former))
     new_path.replace(path)
-    return {"models": len(order["bundles"]), "old": str(kept), "public": new.public}
+    return {"models": len(folders), "old": str(kept), "public": new.public}
+
+
+def _begun(party: str, path: Path, passphrase_env: str | None) -> list[Keyring]:
+    """The new key of a change that was interrupted."""
+    return [Keyring(party, load_secret(party, path, passphrase_env))] if path.exists() else []
+
+
+def _require_all_open(folders: Sequence[Path], party: str, keys: Sequence[Keyring]) -> None:
+    """Look at every model before the first is changed."""
+    for folder in folders:
+        failures = []
+        manifest = read_manifest(folder, party)
+        for keyring in keys:
+            try:
+                read_part(folder, party, manifest, keyring)
+            except BundleError as error:
+                failures.append(error)
+        if len(failures) == len(keys):
+            raise BundleError(
+                f"a model of {party} does not open with {party}'s present key",
+                where=failures[0].where,
+                why=failures[0].why,
+                fix="restore it, or move its run folder out of outputs; the key and all models are as they were",
+            )
+
+
+def _keep(path: Path, number: int) -> Path:
+    """Give the old key file a second name, and never one that another key has."""
+    while True:
+        kept = path.with_name(f"{path.name}.former-{number}")
+        if not kept.exists():
+            os.link(path, kept)  # not renamed: a party without a key file would be given a new one
+        if kept.samefile(path):
+            return kept
+        number += 1
 
 
 def _new_keys(party: str, path: Path, passphrase_env: str | None, old: Keyring) -> Keyring:
     if not path.exists():
-        passphrase = None if passphrase_env is None else os.environ.get(passphrase_env)
+        passphrase = None
+        if passphrase_env is not None:
+            passphrase = read_variable(passphrase_env, party, f"rekey.passphrase_env = {passphrase_env}")
         write_secret(path, secrets.token_bytes(SECRET_BYTES), passphrase)
     secret = load_secret(party, path, passphrase_env)
     link = Former(old.public, old.sign(successor(Keyring(party, secret).public)))

@@ -6,8 +6,11 @@ import hashlib
 import hmac
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runner.bundle.layout import MANIFEST as BUNDLE_MANIFEST
 from runner.bundle.layout import bundle_folder
@@ -19,9 +22,8 @@ from runner.keys.keyring import Keyring, signed_by
 from runner.keys.store import open_keyring, run_secret_of
 from runner.policy.audit import read_log
 from runner.policy.flows import SPU, TERMINAL
-from runner.spec.model import Spec
-from runner.spec.parse import parse
-from runner.worker.attest import MANIFEST, result_digests, signed_text
+from runner.spec.model import Party
+from runner.worker.attest import MANIFEST, rest_digest, result_digests, signed_text
 
 Finding = tuple[str, bool, str]  # what was checked, whether it is as it should be, and a word about it
 
@@ -30,48 +32,60 @@ def verify(order: dict[str, Any]) -> dict[str, Any]:
     """Check a party's copy of the manifest, its signature, its audit log, its results and its part of the model.
 
     Args:
-        order: ``party``, ``spec`` (plain values), ``run`` (the run folder), ``manifest`` (the run's).
+        order: ``party``, ``settings`` (where its key is, as plain values), ``table`` (the path of its table, or None),
+            ``run`` (the run folder), ``manifest`` (the run's).
 
     Returns:
         ``findings``, and ``flows``: how often which flow left or reached the party, for comparison with the others'.
+
+    Raises:
+        BundleError: where the party's key is not there, or its private snapshot cannot be read.
     """
-    spec, party, run = parse(order["spec"]), order["party"], Path(order["run"])
-    keys = open_keyring(party, spec.parties[party], run_secret_of(run, party))
+    party, run, manifest = order["party"], Path(order["run"]), order["manifest"]
+    settings = msgspec.convert(order["settings"], Party)
+    keys = open_keyring(party, settings, run_secret_of(run, party), make=False)
     folder = run / "parties" / party
-    signed = order["manifest"]["signatures"].get(party, {})
-    findings = [_own_copy(folder, order["manifest"]), _signature(keys, signed), _results(folder, keys, signed)]
+    signed = manifest["signatures"].get(party, {})
+    findings = [
+        _own_copy(folder, manifest, signed),
+        _signature(keys, manifest, signed),
+        _results(folder, keys, signed),
+    ]
     entries, audit = _audit(folder, signed)
     findings.append(audit)
     if (bundle_folder(run, party) / BUNDLE_MANIFEST).exists():
-        findings.append(_model(run, party, keys, order["manifest"]["hashed"]["model"]))
-    if party in spec.data.tables:
-        findings.append(_table(spec, party, keys, order["manifest"]["hashed"]))
+        findings.append(_model(run, party, keys, manifest["hashed"]["model"]))
+    stated = manifest["hashed"]["stages"].get("validate", {}).get(party, {}).get("file")
+    if order["table"] is not None and stated is not None:
+        findings.append(_table(Path(order["table"]), keys, stated))
     return {"findings": findings, "flows": _flows(entries)}
 
 
-def _own_copy(folder: Path, manifest: dict[str, Any]) -> Finding:
+def _own_copy(folder: Path, manifest: Mapping[str, Any], signed: Mapping[str, Any]) -> Finding:
+    what = "own copy of the manifest"
     try:
         own = json.loads((folder / MANIFEST).read_bytes())
-        same = own["hashed"] == manifest["hashed"] and own["digest"] == manifest["digest"]
-        whole = hashlib.sha256(canonical_json(own["hashed"])).hexdigest() == own["digest"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return "own copy of the manifest", False, "it is missing or damaged"
-    return "own copy of the manifest", same and whole, "the same" if same and whole else "it is another one"
-
-
-def _signature(keys: Keyring, signed: dict[str, Any]) -> Finding:
-    what = "signature"
-    try:
-        own = signed["key"] in {keys.public, *(former.key for former in keys.former)}
-        good = signed_by(signed["key"], signed["signature"], signed_text(signed))
-    except (LookupError, TypeError, ValueError):
+        same = canonical_json(own) == canonical_json({"hashed": manifest["hashed"], **signed})
+    except (OSError, ValueError, RecursionError):
         return what, False, "it is missing or damaged"
-    if not own:
-        return what, False, "it was made with a key that is not the party's"
-    return what, good, "by the party's own key" if good else "it does not fit the manifest"
+    return what, same, "the same" if same else "it is another one than the run's"
 
 
-def _results(folder: Path, keys: Keyring, signed: dict[str, Any]) -> Finding:
+def _signature(keys: Keyring, manifest: Mapping[str, Any], signed: Mapping[str, Any]) -> Finding:
+    what = "signature"
+    if not signed:
+        return what, False, "it is missing"
+    if signed["key"] not in {keys.public, *(former.key for former in keys.former)}:
+        return what, False, f"it was made with the key {signed['key'][:16]}…, the party's is {keys.public[:16]}…"
+    good = (
+        signed_by(signed["key"], signed["signature"], signed_text(signed))
+        and signed["digest"] == manifest["digest"]
+        and signed["rest"] == rest_digest(manifest)
+    )
+    return what, good, f"by the party's key {signed['key'][:16]}…" if good else "it does not fit the run's manifest"
+
+
+def _results(folder: Path, keys: Keyring, signed: Mapping[str, Any]) -> Finding:
     stated, found = signed.get("files", {}), result_digests(folder, keys)
     changed = sorted(name for name in {*stated, *found} if stated.get(name) != found.get(name))
     if changed:
@@ -79,7 +93,7 @@ def _results(folder: Path, keys: Keyring, signed: dict[str, Any]) -> Finding:
     return "results", True, f"{len(found)} files as they were written"
 
 
-def _audit(folder: Path, signed: dict[str, Any]) -> tuple[list[dict[str, Any]], Finding]:
+def _audit(folder: Path, signed: Mapping[str, Any]) -> tuple[list[dict[str, Any]], Finding]:
     what = "audit log"
     try:
         entries, broken = read_log(folder / "audit.jsonl")
@@ -106,10 +120,8 @@ def _model(run: Path, party: str, keys: Keyring, bundle: str) -> Finding:
     return what, True, f"bundle {bundle[:12]}, signed by {len(manifest.parties)} parties, opens with the party's key"
 
 
-def _table(spec: Spec, party: str, keys: Keyring, hashed: dict[str, Any]) -> Finding:
+def _table(path: Path, keys: Keyring, stated: str) -> Finding:
     """The table may have gone on since; that is told, and is no fault of the run's records."""
-    path = Path(spec.data.tables[party].path)
-    stated = hashed["stages"]["validate"][party]["file"]
     if not path.is_file():
         return "table", True, "no longer where it was"
     found = hmac.new(keys.derive("facts"), file_digest(path), hashlib.sha256).hexdigest()
@@ -123,7 +135,7 @@ def _flows(entries: list[dict[str, Any]]) -> list[list[Any]]:
     """
     counts: Counter[str] = Counter()
     for entry in entries:
-        if SPU not in (entry["from"], entry["to"]) and entry["to"] != TERMINAL and entry["direction"] != "kept":
-            flow = [entry[name] for name in ("direction", "stage", "kind", "form", "from", "to", "shape")]
+        flow = [entry.get(name) for name in ("direction", "stage", "kind", "form", "from", "to", "shape")]
+        if SPU not in flow[4:6] and TERMINAL not in flow[5:6] and flow[0] != "kept":
             counts[json.dumps(flow)] += 1
     return [[*json.loads(flow), count] for flow, count in sorted(counts.items())]

@@ -1,0 +1,458 @@
+"""A saved model is loaded whole, by those who trained it, on tables like those of the training; or not at all."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from hydra import compose, initialize_config_dir
+from integration.launch import PARTIES, SMALL, Finished, table_path, write_tables
+from support import Command, type_command
+
+from runner.bundle.layout import MANIFEST, PART, PART_KEY, SIGNATURES
+from runner.data.check import check_table
+from runner.data.table import PreparedTable
+from runner.errors import BundleError, DataError
+from runner.keys.store import write_secret
+from runner.spec.compose import config_dir, to_spec
+from runner.spec.model import Spec
+from runner.tasks import _settled
+
+pytestmark = pytest.mark.processes
+
+FILES = (MANIFEST, SIGNATURES, PART, PART_KEY)
+Tables = dict[str, PreparedTable]
+
+
+@pytest.fixture(scope="module")
+def secretflow() -> Iterator[None]:
+    """SecretFlow in this process, with all parties in it."""
+    from runner.engine.narrow import import_secretflow
+
+    import_secretflow()
+    from secretflow.device.driver import shutdown
+
+    from runner.engine.start import start_debug
+
+    start_debug(PARTIES)
+    yield
+    shutdown()
+
+
+@cache
+def spec_of_predicting() -> Spec:
+    """The spec of ``task=predict model=RUN`` in the working folder."""
+    overrides = ["task=predict", "model=RUN"]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        return to_spec(_settled(compose("config", overrides), overrides))
+
+
+@pytest.fixture(scope="module")
+def tables(main_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """Every party's checked table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(main_run.place)
+        place = tmp_path_factory.mktemp("checked")
+        shutil.copytree(main_run.folder, place / "RUN")
+        shutil.copytree(main_run.place / "outputs/data", place / "outputs/data")
+        patch.chdir(place)
+        return {party: check_table(spec_of_predicting(), party, place) for party in PARTIES}
+
+
+@pytest.fixture
+def place(main_run: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the main run (in ``RUN``) and the keys; what works in this process works there."""
+    shutil.copytree(main_run.folder, tmp_path / "RUN")
+    shutil.copytree(main_run.place / "outputs" / "keys", tmp_path / "outputs" / "keys")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Loading:
+    """Loads ``RUN`` in the working folder, with the stage that every run uses."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.events: list[dict[str, Any]] = []
+        self.sites: dict[str, Any] = {}
+
+    def __call__(self, spec: Spec, **changed: PreparedTable) -> Any:
+        from runner.bundle.layout import bundle_folder
+        from runner.engine.site import open_site
+        from runner.engine.start import make_devices
+        from runner.policy.decide import decide
+        from runner.policy.gate import Gate
+        from runner.stages.context import Context
+        from runner.stages.load import load
+
+        decisions = decide(spec, {})
+        now = Path("now")
+        tables = {**self.tables, **changed}
+        sites = {party: open_site(spec, party, now, tables[party], self._emit) for party in spec.parties}
+        self.sites = sites
+        devices = make_devices(spec)
+        gate = Gate(
+            decisions,
+            devices,
+            {party: site.audit for party, site in sites.items()},
+            dict.fromkeys(sites, self._emit),
+        )
+        bundles = {party: bundle_folder(Path("RUN"), spec.trained_as(party)) for party in spec.parties}
+        context = Context(spec, devices, sites, gate, secrets.token_hex(8), bundles, lambda: None)  # type: ignore[arg-type]
+        return load(context)
+
+    def _emit(self, **event: Any) -> None:
+        self.events.append(event)
+
+
+@pytest.fixture
+def loading(place: Path, main_run: Finished, tables: Tables, secretflow: None) -> Loading:
+    """Loads the copy of the main run; the tables' files are where the spec says."""
+    shutil.copytree(main_run.place / "outputs" / "data", place / "outputs" / "data")
+    return Loading(tables)
+
+
+def refused(loading: Loading, spec: Spec | None = None, **changed: PreparedTable) -> BundleError:
+    with pytest.raises(BundleError) as caught:
+        loading(spec or spec_of_predicting(), **changed)
+    error = caught.value
+    assert error.code == 8
+    assert all((error.what, error.where, error.why, error.fix))
+    return error
+
+
+def own(party: str) -> Path:
+    """A party's bundle in the copy."""
+    return Path("RUN/parties", party, "bundle")
+
+
+def swap(*names: str) -> None:
+    """Exchange files of alice's and bob's bundles."""
+    for name in names:
+        one, other = own("alice") / name, own("bob") / name
+        first = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(first)
+
+
+def test_what_was_saved_is_loaded(loading: Loading, main_run: Finished) -> None:
+    model = loading(spec_of_predicting())
+    assert len(model.trees) == main_run.json("parties", "alice", "bundle", "manifest.json")["trees"]
+    assert loading.events == []
+
+
+@pytest.mark.parametrize("names", [FILES, (PART,), (PART_KEY,), (PART, PART_KEY)])
+def test_swapped_parts_are_found(loading: Loading, names: tuple[str, ...]) -> None:
+    swap(*names)
+    refused(loading)
+
+
+@pytest.mark.parametrize("names", [FILES, (PART,), (PART, PART_KEY)])
+def test_another_partys_part_is_found(loading: Loading, names: tuple[str, ...]) -> None:
+    for name in names:
+        shutil.copyfile(own("alice") / name, own("bob") / name)
+    assert "bob" in refused(loading).what
+
+
+@pytest.mark.parametrize("names", [FILES, (PART,), (PART, PART_KEY), (MANIFEST, SIGNATURES)])
+@pytest.mark.parametrize("party", ["alice", "carol"])
+def test_a_part_of_another_model_is_found(
+    loading: Loading, paillier_run: Finished, party: str, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        shutil.copyfile(paillier_run.own(party, "bundle", name), own(party) / name)
+    refused(loading)
+
+
+def test_a_part_of_the_same_training_done_again_is_found(loading: Loading, twins: tuple[Finished, Finished]) -> None:
+    """The two models are equal, and yet nobody mixes their parts unseen."""
+    for name in FILES:
+        shutil.copyfile(twins[1].own("bob", "bundle", name), own("bob") / name)
+    assert refused(loading).what == "the parties hold parts of different models"
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("party", PARTIES)
+def test_a_missing_file_is_found(loading: Loading, name: str, party: str) -> None:
+    (own(party) / name).unlink()
+    assert str(own(party) / name) in refused(loading).where
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_bit_and_a_cut_file_are_found(loading: Loading, name: str) -> None:
+    path = own("bob") / name
+    content = path.read_bytes()
+    for position in (0, len(content) // 3, len(content) - 1):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        assert "bob" in refused(loading).what
+    for length in (0, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        assert "bob" in refused(loading).what
+
+
+def test_another_key_is_found(loading: Loading) -> None:
+    path = Path("outputs/keys/alice/secret.key")
+    path.write_text(secrets.token_hex(32))
+    assert "not signed with the key of alice" in refused(loading).why
+
+
+def test_no_key_is_made_to_load(loading: Loading) -> None:
+    path = Path("outputs/keys/alice/secret.key")
+    path.unlink()
+    assert "no key of alice" in refused(loading).what
+    assert not path.exists()
+
+
+def test_a_party_that_is_known_by_another_key_is_found(loading: Loading) -> None:
+    path = Path("outputs/keys/bob/known_parties.json")
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "alice": "0" * 64}))
+    assert refused(loading).what == "bob knows another key of alice"
+
+
+def test_columns_in_another_order_are_put_in_order(loading: Loading, tables: Tables) -> None:
+    table = tables["alice"]
+    loading(spec_of_predicting(), alice=table.with_features(tuple(reversed(table.names))))
+    used = loading.sites["alice"].table
+    assert used.names == table.names
+    assert used.features.tobytes() == table.features.tobytes()
+    assert loading.events == []
+
+
+def test_extra_columns_are_left_out_and_told_without_names(loading: Loading, tables: Tables) -> None:
+    table = tables["bob"]
+    extra = replace(
+        table,
+        features=np.column_stack([np.ones(len(table.ids)), table.features]),
+        names=("secret_column", *table.names),
+        dtypes=("Int64", *table.dtypes),
+    )
+    loading(spec_of_predicting(), bob=extra)
+    (notice,) = loading.events
+    assert notice["event"] == "notice"
+    assert "bob: 1 of its columns" in notice["text"]
+    assert "secret_column" not in notice["text"]
+
+
+@pytest.mark.parametrize(
+    ("change", "missing", "retyped"),
+    [
+        (lambda table: replace(table, names=("other", *table.names[1:])), 1, 0),
+        (lambda table: replace(table, dtypes=("Int64", *table.dtypes[1:])), 0, 1),
+        (lambda table: table.with_features(table.names[2:]), 2, 0),
+    ],
+)
+def test_renamed_retyped_and_missing_columns_are_counted_for_all_and_named_at_their_owner(
+    loading: Loading, tables: Tables, change: Callable[[PreparedTable], PreparedTable], missing: int, retyped: int
+) -> None:
+    error = refused(loading, alice=change(tables["alice"]))
+    assert f"{missing} of the model's features are missing" in error.why
+    assert f"{retyped} have another type" in error.why
+    told = json.loads(Path("now/parties/alice/feature_mismatch.json").read_bytes())
+    assert (len(told["missing"]), len(told["retyped"])) == (missing, retyped)
+    assert not any(name in str(error) for name in tables["alice"].names)
+    assert [path for path in Path("now").rglob("feature_mismatch.json") if "alice" not in path.parts] == []
+
+
+@pytest.mark.parametrize("passphrase", [None, "wrong"])
+def test_a_key_that_stays_locked_opens_nothing(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch, passphrase: str | None
+) -> None:
+    path = Path("outputs/keys/alice/secret.key")
+    secret = bytes.fromhex(path.read_text())
+    path.unlink()
+    write_secret(path, secret, "right")
+    spec = spec_of_predicting()
+    if passphrase is None:
+        with pytest.raises(DataError, match="locked with a passphrase"):
+            loading(spec)
+        return
+    alice = msgspec.structs.replace(spec.parties["alice"], passphrase_env="PASS")
+    spec = msgspec.structs.replace(spec, parties={**spec.parties, "alice": alice})
+    monkeypatch.setenv("PASS", passphrase)
+    assert "passphrase of alice's key is wrong" in refused(loading, spec).what
+    monkeypatch.setenv("PASS", "right")
+    loading(spec)
+
+
+def assert_told(done: subprocess.CompletedProcess[str], place: Path, code: int, *words: str) -> None:
+    """Four lines with these words, no traceback, and nothing predicted."""
+    assert done.returncode == code, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["where", "why", "fix"], done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert list(place.glob("outputs/*-*-*/**/predictions.parquet")) == []
+
+
+def raise_format() -> None:
+    path = own("carol") / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 3}))
+
+
+AT_ONCE: dict[str, tuple[Callable[[], Any], list[str], str]] = {
+    "label holder removed": (lambda: None, ["~parties.carol", "~data.tables.carol"], "label holder was carol"),
+    "party removed": (lambda: None, ["~parties.bob", "~data.tables.bob"], "in training: alice, bob, carol"),
+    "party added": (
+        lambda: None,
+        ["+parties.dave.key_file=k", "+data.tables.dave.path=t", "+data.tables.dave.contract=c.py:C"],
+        "now: alice, bob, carol, dave",
+    ),
+    "file missing": (lambda: (own("bob") / SIGNATURES).unlink(), [], "bob's part of the model is not there"),
+    "newer format": (raise_format, [], "carol's bundle has format 3"),
+    "signature changed": (lambda: flip(own("bob") / SIGNATURES), [], "bob's bundle is damaged"),
+}
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("case", AT_ONCE)
+def test_what_needs_no_key_is_told_before_anything_starts(command: Command, place: Path, case: str) -> None:
+    change, overrides, words = AT_ONCE[case]
+    change()
+    assert_told(command("task=predict", "model=RUN", *overrides), place, 8, words)
+    assert list(place.glob("outputs/*-*-*")) == []
+
+
+ENVIRONMENT = {"PASS_OF_ALICE": "correct horse", "KEY_OF_BOB": "b0" * 32}
+CONTRACTS = """
+import pandera.polars as pa
+
+
+class Turned(pa.DataFrameModel):
+    {turned}
+
+
+class More(pa.DataFrameModel):
+    {more}
+
+
+class Other(pa.DataFrameModel):
+    {other}
+"""
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of parties of which one has a locked key and one has its key in the environment; typed in ``place``."""
+    place = tmp_path_factory.mktemp("locked")
+    write_tables(place)
+    keys = ("+parties.alice.passphrase_env=PASS_OF_ALICE", "+parties.bob.key_env=KEY_OF_BOB")
+    done = type_command(*SMALL, "cluster=debug", *keys, cwd=place, **ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    (folder,) = place.glob("outputs/*-*-*/*")
+    folder.rename(place / "RUN")
+    features = {party: pl.read_parquet(table_path(place, party)).columns[1:] for party in ("alice", "bob")}
+    (place / "mine.py").write_text(
+        CONTRACTS.format(
+            turned="\n    ".join(["patient_id: str", *(f"{name}: float" for name in reversed(features["alice"]))]),
+            more="\n    ".join(["patient_id: str", "extra: int", *(f"{name}: float" for name in features["bob"])]),
+            other="\n    ".join(
+                ["patient_id: str", "renamed: float", f"{features['bob'][1]}: int"]
+                + [f"{name}: float" for name in features["bob"][2:]]
+            ),
+        )
+    )
+    return place
+
+
+def test_a_locked_key_and_one_in_the_environment_are_no_files_of_the_open_kind(locked: Path) -> None:
+    assert "scrypt" in (locked / "outputs/keys/alice/secret.key").read_text()
+    assert not (locked / "outputs/keys/bob/secret.key").exists()
+    contents = [path.read_bytes() for path in locked.rglob("*") if path.is_file()]
+    for value in ENVIRONMENT.values():
+        assert not any(value.encode() in content for content in contents)
+    assert not any(bytes.fromhex(ENVIRONMENT["KEY_OF_BOB"]) in content for content in contents)
+
+
+def test_model_is_applied_under_another_name_with_columns_turned_and_more_of_them(locked: Path) -> None:
+    """alice is called zoe now; her columns come in another order, and bob has one more: the scores are the same."""
+    table = table_path(locked, "alice")
+    frame = pl.read_parquet(table)
+    frame.select("patient_id", *reversed(frame.columns[1:])).write_parquet(locked / "zoe.parquet")
+    pl.read_parquet(table_path(locked, "bob")).with_columns(extra=pl.lit(1, dtype=pl.Int64)).write_parquet(
+        locked / "bob.parquet"
+    )
+    done = type_command(
+        "task=predict",
+        "model=RUN",
+        "cluster=debug",
+        "~parties.alice",
+        "~data.tables.alice",
+        "+parties.zoe.key_file=outputs/keys/alice/secret.key",
+        "+parties.zoe.passphrase_env=PASS_OF_ALICE",
+        "+parties.bob.key_env=KEY_OF_BOB",
+        "+roles.zoe=alice",
+        "+data.tables.zoe.path=zoe.parquet",
+        "+data.tables.zoe.contract=mine.py:Turned",
+        "data.tables.bob.path=bob.parquet",
+        "data.tables.bob.contract=mine.py:More",
+        cwd=locked,
+        **ENVIRONMENT,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bob: 1 of its columns are not in the model, and are not used" in done.stdout
+    assert "extra" not in done.stdout + done.stderr
+    (folder,) = locked.glob("outputs/*-*-*/*")
+    after = pl.read_parquet(folder / "parties/carol/predictions.parquet")
+    before = pl.read_parquet(locked / "RUN/parties/carol/predictions.parquet")
+    again = after.filter(pl.col("patient_id").is_in(before["patient_id"].to_list()))
+    assert again["score"].to_numpy().tobytes() == before["score"].to_numpy().tobytes()
+    shutil.rmtree(folder.parent)
+
+
+def test_renamed_and_retyped_columns_end_the_run_with_names_at_their_owner_alone(locked: Path) -> None:
+    frame = pl.read_parquet(table_path(locked, "bob"))
+    renamed, retyped = frame.columns[1:3]
+    other = frame.rename({renamed: "renamed"}).with_columns(pl.col(retyped).cast(pl.Int64))
+    other.write_parquet(locked / "other.parquet")
+    done = type_command(
+        "task=predict",
+        "model=RUN",
+        "cluster=debug",
+        "+parties.alice.passphrase_env=PASS_OF_ALICE",
+        "+parties.bob.key_env=KEY_OF_BOB",
+        "data.tables.bob.path=other.parquet",
+        "data.tables.bob.contract=mine.py:Other",
+        cwd=locked,
+        **ENVIRONMENT,
+    )
+    assert_told(done, locked, 8, "bob's features are not those of the training", "1 have another type")
+    (folder,) = locked.glob("outputs/*-*-*/*")
+    told = json.loads((folder / "parties/bob/feature_mismatch.json").read_bytes())
+    assert told == {"missing": [renamed], "retyped": {retyped: "Int64, in training Float64"}}
+    mine = folder / "parties/bob"
+    others = [path for path in folder.rglob("*") if path.is_file() and mine not in path.parents]
+    assert not any(name.encode() in path.read_bytes() for path in others for name in (renamed, retyped))
+    assert not any(name in done.stdout + done.stderr for name in (renamed, retyped))
+    assert json.loads((folder / "status.json").read_bytes())["state"] == "failed"
+    assert not (folder / "manifest.json").exists()
+    shutil.rmtree(folder.parent)
+
+
+def test_rows_and_columns_that_break_the_contract_are_told_before_the_model_is_opened(locked: Path) -> None:
+    frame = pl.read_parquet(table_path(locked, "carol"))
+    missing, holed = frame.columns[-1], frame.columns[-2]
+    first = pl.int_range(pl.len()) == 0
+    frame.drop(missing).with_columns(pl.when(first).then(float("nan")).otherwise(holed).alias(holed)).write_parquet(
+        locked / "carol.parquet"
+    )
+    done = type_command(
+        "task=predict", "model=RUN", "cluster=debug", "data.tables.carol.path=carol.parquet", cwd=locked, **ENVIRONMENT
+    )
+    assert_told(done, locked, 4, f"{holed}: finite_number fails 1 time", f"{missing}: the contract has it")
+    shutil.rmtree(*locked.glob("outputs/*-*-*"))

@@ -1,0 +1,101 @@
+"""What is asked about runs that are over: typed, complete, and of the task that heeds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runner.errors import SpecError
+from runner.spec.request import Reproduce, split_request
+
+NOTHING: dict[str, Any] = {
+    "run": None,
+    "other": None,
+    "allow_overrides": False,
+    "reproduce": {"vary": []},
+    "rekey": {"party": None, "models": [], "passphrase_env": None},
+}
+
+
+def values(task: str, **changes: Any) -> dict[str, Any]:
+    return {"task": {"name": task}, "sgb": {"max_depth": 3}, **NOTHING, **changes}
+
+
+def refusal(task: str, **changes: Any) -> SpecError:
+    with pytest.raises(SpecError) as caught:
+        split_request(values(task, **changes))
+    error = caught.value
+    assert all((error.what, error.where, error.why, error.fix))
+    return error
+
+
+@pytest.mark.parametrize("task", ["train", "predict", "check", "train_predict"])
+def test_a_run_asks_for_nothing(task: str) -> None:
+    rest, request = split_request(values(task))
+    assert rest == {"task": {"name": task}, "sgb": {"max_depth": 3}}
+    assert request.run is None
+
+
+def test_every_request_is_taken_by_its_task() -> None:
+    assert split_request(values("verify", run="RUN"))[1].run == "RUN"
+    assert split_request(values("diff", run="A", other="B"))[1].other == "B"
+    conditions = {"vary": ["ports", "hashseed", "threads", "row_order", "cluster"]}
+    request = split_request(values("reproduce", run="RUN", allow_overrides=True, reproduce=conditions))[1]
+    assert request.reproduce == Reproduce(vary=tuple(conditions["vary"]))  # type: ignore[arg-type]
+    locked = {"party": "alice", "models": ["RUN"], "passphrase_env": "PASS"}
+    assert split_request(values("rekey", rekey=locked))[1].rekey.models == ("RUN",)
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "where"),
+    [
+        ("train", {"run": "RUN"}, "run"),
+        ("predict", {"other": "RUN"}, "other"),
+        ("check", {"allow_overrides": True}, "allow_overrides"),
+        ("verify", {"run": "RUN", "other": "RUN"}, "other"),
+        ("verify", {"run": "RUN", "reproduce": {"vary": ["ports"]}}, "reproduce"),
+        ("diff", {"run": "RUN", "other": "RUN", "rekey": {"party": "alice"}}, "rekey"),
+        ("rekey", {"run": "RUN", "rekey": {"party": "alice"}}, "run"),
+    ],
+)
+def test_what_a_task_does_not_heed_is_refused(task: str, changes: dict[str, Any], where: str) -> None:
+    error = refusal(task, **changes)
+    assert (error.where, error.what) == (where, f"{where} has no effect")
+
+
+@pytest.mark.parametrize(
+    ("task", "where"), [("verify", "run"), ("reproduce", "run"), ("diff", "run"), ("rekey", "rekey")]
+)
+def test_what_a_task_is_about_must_be_given(task: str, where: str) -> None:
+    assert refusal(task).where == where
+
+
+def test_the_second_run_of_a_diff_must_be_given() -> None:
+    assert refusal("diff", run="RUN").where == "other"
+
+
+@pytest.mark.parametrize("rekey", [{"models": ["RUN"]}, {"passphrase_env": "PASS"}])
+def test_a_change_of_keys_names_its_party(rekey: dict[str, Any]) -> None:
+    assert "rekey.party" in refusal("rekey", rekey=rekey).fix
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"run": 5}, "run"),
+        ({"run": "RUN", "reproduce": {"vary": ["foo"]}}, "reproduce.vary"),
+        ({"run": "RUN", "reproduce": {"vari": []}}, "reproduce"),
+        ({"run": "RUN", "allow_overrides": "yes"}, "allow_overrides"),
+        ({"run": "RUN", "reproduce": None}, "reproduce"),
+    ],
+)
+def test_another_kind_of_value_is_refused(changes: dict[str, Any], where: str) -> None:
+    assert refusal("reproduce", **changes).where.startswith(where)
+
+
+def test_an_unknown_condition_is_told_with_the_known_ones() -> None:
+    error = refusal("reproduce", run="RUN", reproduce={"vary": ["hash_seed"]})
+    assert "did you mean 'hashseed'" in error.fix
+    for condition in ("ports", "hashseed", "threads", "row_order", "cluster"):
+        assert condition in error.fix
