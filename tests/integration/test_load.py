@@ -23,11 +23,11 @@ from support import Command, type_command
 from runner.bundle.layout import MANIFEST, PART, PART_KEY, SIGNATURES
 from runner.data.check import check_table
 from runner.data.table import PreparedTable
+from runner.earlier import settle
 from runner.errors import BundleError, DataError
 from runner.keys.store import write_secret
 from runner.spec.compose import config_dir, to_spec
 from runner.spec.model import Spec
-from runner.tasks import _settled
 
 pytestmark = pytest.mark.processes
 
@@ -55,7 +55,7 @@ def spec_of_predicting() -> Spec:
     """The spec of ``task=predict model=RUN`` in the working folder."""
     overrides = ["task=predict", "model=RUN"]
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        return to_spec(_settled(compose("config", overrides), overrides))
+        return to_spec(settle(compose("config", overrides), overrides))
 
 
 @pytest.fixture(scope="module")

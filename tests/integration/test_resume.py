@@ -127,7 +127,7 @@ def test_run_without_checkpoints_is_refused_before_anything_starts(killed: Finis
     assert "there is no checkpoint to go on from" in done.stderr
     nothing = type_command("task=train", "resume=nowhere", cwd=killed.place)
     assert nothing.returncode == 8
-    assert "there is no run to go on from" in nothing.stderr
+    assert "the settings of the earlier run cannot be read" in nothing.stderr
 
 
 def test_damaged_checkpoint_is_one_error(killed: Finished, tmp_path: Path) -> None:

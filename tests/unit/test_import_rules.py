@@ -27,6 +27,7 @@ ORDER = (
     ("stages",),
     ("worker",),
     ("provenance",),
+    ("earlier",),
     ("report",),
     ("execution",),
     ("reproduction",),
