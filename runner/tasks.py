@@ -39,7 +39,8 @@ def execute(config: DictConfig, overrides: Sequence[str], sweep_folder: Path | N
     if OmegaConf.select(config, "task.name") in TASKS:
         _answer(config, overrides, request)
         return
-    spec = to_spec(_settled(config, overrides))
+    config = _settled(config, overrides)
+    spec = to_spec(config)
     decisions = decide(spec, load_grants(spec, spec.parties))
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
