@@ -85,6 +85,8 @@ def open_site(
     keys = open_keyring(party, spec.parties[party], run_secret, make=spec.model is None)
     own = make_private_dir(folder / "parties" / party)
     write_json(own / PRIVATE_SNAPSHOT, {"run_secret": keys.run_secret.hex()})
+    if keys.repeats_another:
+        emit(event="notice", text=f"{party}: seeds and digest keys are those of {original}, made with another key")
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))
     site = Site(party, own, keys, audit, emit, table)
     if table is not None:

@@ -39,6 +39,8 @@ class Keyring:
         secret: 32 bytes that only this party has.
         run_secret: another run's, to repeat that run; else the party's own.
         former: the public keys that the party had before, the oldest first.
+
+    ``repeats_another`` says whether the run secret is not that of this key.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Keyring:
         self.party = party
         self.former = tuple(former)
         self.run_secret = run_secret or derive(secret, "run")
+        self.repeats_another = self.run_secret != derive(secret, "run")
         self._cipher = AESGCM(derive(secret, "encryption"))
         self._signer = Ed25519PrivateKey.from_private_bytes(derive(secret, "signature"))
 

@@ -380,17 +380,17 @@ def test_a_locked_key_and_one_in_the_environment_are_no_files_of_the_open_kind(l
 
 
 def test_model_is_applied_under_another_name_with_columns_turned_and_more_of_them(locked: Path) -> None:
-    """alice is called zoe now; her columns come in another order, and bob has one more: the scores are the same."""
+    """alice is called zoe now; her columns come in another order, and bob has one more: the scores are the same.
+
+    And such a run can be verified and repeated like any other.
+    """
     table = table_path(locked, "alice")
     frame = pl.read_parquet(table)
     frame.select("patient_id", *reversed(frame.columns[1:])).write_parquet(locked / "zoe.parquet")
     pl.read_parquet(table_path(locked, "bob")).with_columns(extra=pl.lit(1, dtype=pl.Int64)).write_parquet(
         locked / "bob.parquet"
     )
-    done = type_command(
-        "task=predict",
-        "model=RUN",
-        "cluster=debug",
+    zoe = (
         "~parties.alice",
         "~data.tables.alice",
         "+parties.zoe.key_file=outputs/keys/alice/secret.key",
@@ -401,9 +401,8 @@ def test_model_is_applied_under_another_name_with_columns_turned_and_more_of_the
         "+data.tables.zoe.contract=mine.py:Turned",
         "data.tables.bob.path=bob.parquet",
         "data.tables.bob.contract=mine.py:More",
-        cwd=locked,
-        **ENVIRONMENT,
     )
+    done = type_command("task=predict", "model=RUN", "cluster=debug", *zoe, cwd=locked, **ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bob: 1 of its columns are not in the model, and are not used" in done.stdout
     assert "extra" not in done.stdout + done.stderr
@@ -412,6 +411,12 @@ def test_model_is_applied_under_another_name_with_columns_turned_and_more_of_the
     before = pl.read_parquet(locked / "RUN/parties/carol/predictions.parquet")
     again = after.filter(pl.col("patient_id").is_in(before["patient_id"].to_list()))
     assert again["score"].to_numpy().tobytes() == before["score"].to_numpy().tobytes()
+    whose = [argument for argument in zoe if "data" not in argument and "roles" not in argument]
+    done = type_command("task=verify", f"run={folder.relative_to(locked)}", *whose, cwd=locked, **ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = type_command("task=reproduce", f"run={folder.relative_to(locked)}", cwd=locked, **ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "REPRODUCED (bit-identical)" in done.stdout
     shutil.rmtree(folder.parent)
 
 

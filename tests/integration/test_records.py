@@ -486,6 +486,7 @@ def test_a_colleague_without_keys_comes_to_the_same_bits(colleague: Repeated, ma
     for party in PARTIES:
         shared = [run / "parties" / party / "private_snapshot.json" for run in (colleague.folder, main_run.folder)]
         assert len({path.read_bytes() for path in shared}) == 1
+        assert f"{party}: seeds and digest keys are those of RUN, made with another key" in colleague.done.stdout
     assert "carol, alice, bob, from their private snapshots" in colleague.done.stdout
 
 

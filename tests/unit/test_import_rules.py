@@ -176,7 +176,10 @@ def test_every_module_begins_with_a_docstring(file: str) -> None:
     assert ast.get_docstring(tree(file))
 
 
-@pytest.mark.parametrize("statement", ["import runner", "import runner.tasks, runner.execution, runner.__main__"])
+@pytest.mark.parametrize(
+    "statement",
+    ["import runner", "import runner.tasks, runner.execution, runner.__main__, runner.records, runner.reproduction"],
+)
 def test_driver_imports_nothing_slow(statement: str) -> None:
     code = f"{statement}\nimport sys\nprint(sorted(set({SLOW!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
