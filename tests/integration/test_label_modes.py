@@ -224,9 +224,11 @@ def test_complete_prediction_needs_every_grant_and_agrees_with_the_open_way(seal
 
 
 def _names(run: Run, data: str, party: str) -> set[bytes]:
-    """What only ``party`` calls its columns."""
+    """What only ``party`` calls its columns, and the settings, which all parties know, do not."""
     names = {other: set(run.table(data, other).columns) for other in PARTIES}
-    return {name.encode() for name in names[party] - set().union(*(names[p] for p in PARTIES if p != party))}
+    theirs = names[party] - set().union(*(names[p] for p in PARTIES if p != party))
+    settings = (run.folder / "spec.json").read_text()
+    return {name.encode() for name in theirs if f'"{name}"' not in settings}
 
 
 def _cells(run: Run, data: str, owner: str, party: str) -> set[bytes]:
