@@ -6,7 +6,7 @@ Everything here is found before any process starts, and without a key.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints, newest_common
 from runner.bundle.layout import bundle_folder, find_run
 from runner.bundle.manifest import read_manifest, read_signatures
-from runner.bundle.roles import require_one_model, require_roles
+from runner.bundle.roles import WHERE, WHO_IS_WHO, require_one_model, require_roles
 from runner.errors import BundleError, SpecError
 from runner.files import link_below
 from runner.provenance.folder import SPEC, STATUS
@@ -44,7 +44,9 @@ def settle(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if plan not in APPLIES_MODEL or not isinstance(model, str):
         return config
     saved = _settings_of(_own_folder(find_run(model), outputs), "model")
-    return settle_applied(config, overrides, saved, plan)
+    settled = settle_applied(config, overrides, saved, plan)
+    _require_label_holder(settled, saved)
+    return settled
 
 
 def look_at_earlier(spec: Spec) -> None:
@@ -89,6 +91,18 @@ def _settings_of(run: Path, setting: str) -> dict[str, Any]:
             fix=f"give the folder that the earlier run printed, for instance {setting}=outputs/<day>/<time>-<id>",
         ) from None
     return settings
+
+
+def _require_label_holder(settled: DictConfig, saved: Mapping[str, Any]) -> None:
+    """A party that is gone is told as such, before its name is found missing in a setting."""
+    holder, parties = settled.label.holder, OmegaConf.select(settled, "parties")
+    if isinstance(parties, DictConfig) and holder not in parties:
+        raise BundleError(
+            "the model was trained with other roles",
+            where=WHERE,
+            why=f"in training the label holder was {saved['label']['holder']}, and {holder} is no party now",
+            fix=WHO_IS_WHO,
+        )
 
 
 def _look_at_model(spec: Spec, model: str) -> None:

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from runner.bundle.manifest import Manifest
 from runner.errors import BundleError
-from runner.spec.applied import WHERE, WHO_IS_WHO
 from runner.spec.model import Spec
+
+WHERE = "parties, label.holder, roles"
+WHO_IS_WHO = (
+    "use the parties and the label holder of the training, or say with roles.<party>=<name in the training> who is who"
+)
 
 
 def require_one_model(digests: Mapping[str, str]) -> None:

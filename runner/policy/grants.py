@@ -12,9 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from runner.errors import PolicyError
 from runner.policy.decide import Grants
@@ -56,6 +53,11 @@ def _is_there(party: str, path: Path) -> bool:
 
 
 def _read(party: str, path: Path) -> Policy:
+    # Late: few parties have grants, and a worker that imports it for nothing starts a third of a second later.
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
     try:
         grants: Policy = msgspec.convert(OmegaConf.to_container(OmegaConf.load(path), resolve=True), Policy)
     except (OSError, ValueError, RecursionError, YAMLError, OmegaConfBaseException, msgspec.ValidationError) as error:

@@ -7,13 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.errors import BundleError, SpecError
+from runner.errors import SpecError
 
 FIXED = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=")
-WHERE = "parties, label.holder, roles"
-WHO_IS_WHO = (
-    "use the parties and the label holder of the training, or say with roles.<party>=<name in the training> who is who"
-)
 OF_PREDICTION = ("predict", "predict_column")  # of the label section, this run's own
 
 
@@ -28,7 +24,6 @@ def settle_applied(config: DictConfig, overrides: Sequence[str], saved: Mapping[
 
     Raises:
         SpecError: for an override of what the training decided.
-        BundleError: where the label holder of the training is no party now.
     """
     for override in overrides:
         if override.lstrip("+").startswith(FIXED):
@@ -40,14 +35,6 @@ def settle_applied(config: DictConfig, overrides: Sequence[str], saved: Mapping[
             )
     names = {str(then): str(now) for now, then in (OmegaConf.select(config, "roles") or {}).items()}
     label = _renamed(saved["label"], names)
-    parties = OmegaConf.select(config, "parties")
-    if isinstance(parties, DictConfig) and label["holder"] not in parties:
-        raise BundleError(
-            "the model was trained with other roles",
-            where=WHERE,
-            why=f"in training the label holder was {saved['label']['holder']}, and {label['holder']} is no party now",
-            fix=WHO_IS_WHO,
-        )
     for name in OF_PREDICTION:
         if any(override.lstrip("+").startswith(f"label.{name}=") for override in overrides):
             label[name] = config.label[name]
