@@ -5,15 +5,19 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from runner.cluster.channel import Channel
-from runner.data.builtin import write_builtin
-from runner.data.check import check_table
-from runner.data.table import write_table
-from runner.errors import DataError, RunnerError
-from runner.policy.decide import decide
-from runner.policy.grants import load_grants
-from runner.spec.model import Spec
-from runner.spec.parse import parse
+from runner.data.narrow import import_pandera
+
+import_pandera()
+
+from runner.cluster.channel import Channel  # noqa: E402
+from runner.data.builtin import write_builtin  # noqa: E402
+from runner.data.check import check_table  # noqa: E402
+from runner.data.table import write_table  # noqa: E402
+from runner.errors import DataError, RunnerError  # noqa: E402
+from runner.policy.decide import decide  # noqa: E402
+from runner.policy.grants import load_grants  # noqa: E402
+from runner.spec.model import Spec  # noqa: E402
+from runner.spec.parse import parse  # noqa: E402
 
 
 def check_tables(channel: Channel, tables: dict[str, int]) -> int:
