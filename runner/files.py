@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import rfc8785
+
 from runner.errors import SecurityError
 
 PRIVATE_DIR = 0o700
@@ -86,8 +88,12 @@ def file_digest(path: Path) -> bytes:
 
 
 def canonical_json(value: Any) -> bytes:
-    """One byte string per value: sorted keys, no white space, no NaN; the form that digests are taken of."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """One byte string per value (RFC 8785): the form that digests are taken of and signatures made under.
+
+    Raises:
+        ValueError: for what the form does not know: NaN, infinity, whole numbers beyond 2^53, half a character.
+    """
+    return bytes(rfc8785.dumps(value))
 
 
 def _fill(path: Path, content: bytes) -> None:

@@ -91,7 +91,7 @@ def test_canonical_json_is_one_text_per_value() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_canonical_json_refuses_what_json_has_not(value: float) -> None:
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(ValueError, match="JCS"):
         canonical_json({"a": value})
 
 
@@ -136,3 +136,10 @@ def test_elsewhere_the_path_itself_must_be_no_link(tmp_path: Path) -> None:
     assert link_below(tmp_path / "outputs", tmp_path / "latest") == tmp_path / "latest"
     assert link_below(tmp_path / "outputs", tmp_path / "run") is None
     assert link_below(tmp_path / "outputs", tmp_path / "latest" / "parties") is None
+
+
+def test_canonical_json_is_that_of_the_standard() -> None:
+    """RFC 8785, section 3.2: keys by their UTF-16 units, numbers as ECMAScript writes them."""
+    value = {"\u20ac": 1e-7, "\r": 333333333.33333329, "\U0001f600": 1e30, "1": 4.50, "\u0080": -0.0, "\ufb33": 1.0}
+    expected = '{"\\r":333333333.3333333,"1":4.5,"\u0080":0,"\u20ac":1e-7,"\U0001f600":1e+30,"\ufb33":1}'
+    assert canonical_json(value) == expected.encode()
