@@ -70,6 +70,9 @@ def _export(spec: Spec, model: str, folder: Path) -> list[str]:
     ]
 
 
+FLAGS = ("--config-dir", "-cd")
+ABOUT_KEYS = ("parties", "outputs")
+ABOUT_PARTIES = (*ABOUT_KEYS, "data", "policy", "cluster", "experiment")
 ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
 
 
@@ -106,27 +109,26 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
 
 
 def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:
-    """The command that applies this model, with what of this run's command line is about parties and tables."""
+    """The command that applies this model, or that verifies a run which applied one."""
     if spec.model is not None:
-        return "python -m runner --help"
-    kept = [
+        kept, asked = _kept(arguments, ABOUT_KEYS), ["task=verify", f"run={folder}"]
+    else:
+        kept, asked = _kept(arguments, ABOUT_PARTIES), ["task=predict", f"model={folder}"]
+    return shlex.join(["python", "-m", "runner", *kept, *asked])
+
+
+def _kept(arguments: Sequence[str], about: tuple[str, ...] = ()) -> list[str]:
+    """What of a command line goes into the next one: where configuration lies, and the settings of some sections."""
+    return [
         argument
         for before, argument in zip(("", *arguments), arguments, strict=False)
-        if argument in _FLAGS or before in _FLAGS or argument.lstrip("+").startswith(_ABOUT_PARTIES)
+        if argument in FLAGS or before in FLAGS or (about and argument.lstrip("+").startswith(about))
     ]
-    return shlex.join(["python", "-m", "runner", *kept, "task=predict", f"model={folder}"])
 
 
 def resume_command(spec: Spec, folder: Path, overrides: Sequence[str], arguments: Sequence[str]) -> str:
     """The command that goes on from the checkpoints in ``folder``: the run's own, with ``resume`` added."""
-    flags = [
-        argument
-        for before, argument in zip(("", *arguments), arguments, strict=False)
-        if argument in _FLAGS or before in _FLAGS
-    ]
     kept = [override for override in overrides if not override.startswith(("task=", "resume="))]
-    return shlex.join(["python", "-m", "runner", *flags, *kept, f"task={spec.task.name}", f"resume={folder}"])
-
-
-_FLAGS = ("--config-dir", "-cd")
-_ABOUT_PARTIES = ("data", "parties", "policy", "cluster", "outputs", "experiment")
+    return shlex.join(
+        ["python", "-m", "runner", *_kept(arguments), *kept, f"task={spec.task.name}", f"resume={folder}"]
+    )
