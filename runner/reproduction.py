@@ -27,9 +27,8 @@ from runner.report.records import describe_verdict
 from runner.spec.compose import config_dir, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Cluster, Spec
-from runner.spec.request import KEYS, Condition, Request
+from runner.spec.request import OF_REQUEST, Condition, Request
 
-OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
 # Where a run is carried out, and where keys are kept, is no part of what was run.
 NO_CHANGE = ("outputs=", "parties.", "cluster.")
 

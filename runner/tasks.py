@@ -14,7 +14,7 @@ from runner.policy.grants import load_grants
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
-from runner.spec.request import TASKS, Request
+from runner.spec.request import TASKS, Request, refuse_unheeded
 
 
 def execute(
@@ -56,6 +56,7 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
     """Do what is asked about runs that are over."""
     from runner import records, reproduction
 
+    refuse_unheeded(config.task.name, overrides)
     match config.task.name:
         case "reproduce":
             reproduction.reproduce_run(overrides, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -42,6 +42,27 @@ class Request(Section, frozen=True, kw_only=True):
 
 
 KEYS = tuple(Request.__struct_fields__)
+OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
+# What else each task heeds; reproduce looks at the others itself.
+HEEDED = {"verify": ("parties", "outputs="), "rekey": ("parties", "outputs="), "diff": ()}
+
+
+def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
+    """Refuse overrides that the task would not look at.
+
+    Raises:
+        SpecError: naming the first one.
+    """
+    for override in overrides:
+        if task in HEEDED and not override.lstrip("+~").startswith((*OF_REQUEST, *HEEDED[task])):
+            raise SpecError(
+                f"{override!r} has no effect",
+                where=override.lstrip("+~").partition("=")[0],
+                why=f"task={task} looks at what is on the disk, and runs nothing",
+                fix="remove the override",
+            )
+
+
 # Section → its settings; the top's name is empty.
 SETTINGS = {"": KEYS, "reproduce": Reproduce.__struct_fields__, "rekey": Rekey.__struct_fields__}
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from support import make_spec
 
-from runner.errors import SpecError
 from runner.policy.decide import decide, require
 from runner.spec.compose import config_dir
-from runner.spec.request import TASKS, split_request
+from runner.spec.request import TASKS
 from runner.spec.sgb import SgbSettings
 from runner.stages.metrics import evaluate_scores
 
@@ -43,37 +41,6 @@ def test_every_choice_is_valid(group: str, choice: str) -> None:
 
 def test_every_request_is_on_the_menu() -> None:
     assert set(CHOICES) >= REQUESTS
-
-
-REQUESTED = {
-    "verify": {"run": "RUN"},
-    "reproduce": {"run": "RUN", "allow_overrides": True, "reproduce": {"vary": ["ports", "row_order"]}},
-    "diff": {"run": "RUN", "other": "RUN"},
-    "rekey": {"rekey": {"party": "alice"}},
-}
-
-
-@pytest.mark.parametrize("task", REQUESTED)
-def test_a_request_takes_its_own_settings_and_no_others(task: str) -> None:
-    named = {"task": {"name": task}}
-    rest, request = split_request({**named, **REQUESTED[task], "sgb": {}})
-    assert rest == {**named, "sgb": {}}
-    assert request.run == REQUESTED[task].get("run")
-    with pytest.raises(SpecError, match="is not given"):
-        split_request(named)
-    for other in REQUESTED.values():
-        for foreign in set(other) - set(REQUESTED[task]):
-            with pytest.raises(SpecError, match=f"{foreign} has no effect"):
-                split_request({**named, **REQUESTED[task], foreign: other[foreign]})
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"reproduce": {"vary": ["weather"]}}, {"reproduce": {"vary": "ports"}}, {"run": 5}, {"rekey": {"party": "Alice"}}],
-)
-def test_a_request_is_typed(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match="is not valid"):
-        split_request({"task": {"name": "reproduce"}, "run": "RUN", **wrong})
 
 
 @pytest.mark.parametrize("experiment", [choice for group, choice in CHOICES if group == "experiment"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.errors import SpecError
-from runner.spec.request import Reproduce, split_request
+from runner.spec.request import Reproduce, refuse_unheeded, split_request
 
 NOTHING: dict[str, Any] = {
     "run": None,
@@ -99,3 +99,19 @@ def test_an_unknown_condition_is_told_with_the_known_ones() -> None:
     assert "did you mean 'hashseed'" in error.fix
     for condition in ("ports", "hashseed", "threads", "row_order", "cluster"):
         assert condition in error.fix
+
+
+@pytest.mark.parametrize("task", ["verify", "diff", "rekey"])
+def test_settings_of_a_run_are_refused_where_nothing_is_run(task: str) -> None:
+    with pytest.raises(SpecError, match="'\\+sgb.max_depth=4' has no effect"):
+        refuse_unheeded(task, [f"task={task}", "+sgb.max_depth=4"])
+    refuse_unheeded(task, [f"task={task}", "run=RUN", "other=RUN", "rekey.party=alice", "hydra.verbose=true"])
+    refuse_unheeded("reproduce", ["sgb.max_depth=4"])
+
+
+def test_where_keys_are_is_heeded_by_those_who_use_them() -> None:
+    where = ["parties=ours", "++parties.alice.key_env=KEY", "outputs=elsewhere"]
+    refuse_unheeded("verify", where)
+    refuse_unheeded("rekey", where)
+    with pytest.raises(SpecError, match="parties=ours"):
+        refuse_unheeded("diff", where)
