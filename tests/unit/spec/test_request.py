@@ -103,7 +103,7 @@ def test_an_unknown_condition_is_told_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("task", ["verify", "diff", "rekey"])
 def test_settings_of_a_run_are_refused_where_nothing_is_run(task: str) -> None:
-    with pytest.raises(SpecError, match="'\\+sgb.max_depth=4' has no effect"):
+    with pytest.raises(SpecError, match=r"\+sgb\.max_depth=4"):
         refuse_unheeded(task, [f"task={task}", "+sgb.max_depth=4"])
     refuse_unheeded(task, [f"task={task}", "run=RUN", "other=RUN", "rekey.party=alice", "hydra.verbose=true"])
     refuse_unheeded("reproduce", ["sgb.max_depth=4"])
