@@ -89,12 +89,6 @@ def test_port_that_is_taken_is_named_with_its_party(command: Command, place: Pat
     assert_told(done, place, 5, str(port), "alice", "cluster.ports.alice", "taken")
 
 
-def test_missing_file(command: Command, place: Path) -> None:
-    table_path(place, "bob").unlink()
-    done = command(*SMALL, "data.builtin=null")
-    assert_told(done, place, 4, "bob's table is not there", "data.tables.bob.path", str(table_path(place, "bob")))
-
-
 def test_truncated_file(command: Command, place: Path) -> None:
     path = table_path(place, "bob")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -102,12 +96,7 @@ def test_truncated_file(command: Command, place: Path) -> None:
     assert_told(done, place, 4, "bob's table cannot be read", "data.tables.bob.path")
 
 
-def test_empty_table(command: Command, place: Path) -> None:
-    alter(place, "bob", lambda frame: frame.clear())
-    assert_told(command(*SMALL), place, 4, "bob's table is empty", "data.tables.bob.path")
-
-
-BROKEN: dict[str, tuple[str, Alter, tuple[str, ...], bytes]] = {
+BROKEN: dict[str, tuple[str, Alter, tuple[str, ...], tuple[bytes, ...]]] = {
     "NaN and infinity": (
         "bob",
         lambda frame: frame.with_columns(
@@ -120,21 +109,20 @@ BROKEN: dict[str, tuple[str, Alter, tuple[str, ...], bytes]] = {
             "radius_error: finite_number fails 1 time",
             "area_error: less_than fails 1 time",
         ),
-        b"98765.4321",
+        (b"98765.4321",),
     ),
-    "text in a column of numbers": (
+    "text in a column of numbers, an id twice, a missing column": (
         "bob",
-        lambda frame: frame.with_columns(texture_error=pl.lit("canary")),
-        ("texture_error: dtype fails 1 time",),
-        b"String",
-    ),
-    "an id twice": (
-        "bob",
-        lambda frame: frame.with_columns(
-            patient_id=pl.when(where_row(3, 4)).then(pl.lit(CANARY_TEXT)).otherwise("patient_id")
+        lambda frame: frame.drop("compactness_error").with_columns(
+            texture_error=pl.lit("canary"),
+            patient_id=pl.when(where_row(3, 4)).then(pl.lit(CANARY_TEXT)).otherwise("patient_id"),
         ),
-        ("patient_id: field_uniqueness fails 2 times",),
-        CANARY_TEXT.encode(),
+        (
+            "texture_error: dtype fails 1 time",
+            "patient_id: field_uniqueness fails 2 times",
+            "compactness_error: the contract has it, and it is missing",
+        ),
+        (b"String", CANARY_TEXT.encode(), b"compactness_error"),
     ),
     "a label that is always the same, and nulls": (
         "carol",
@@ -148,15 +136,7 @@ BROKEN: dict[str, tuple[str, Alter, tuple[str, ...], bytes]] = {
             "worst_radius: not_nullable fails 2 times",
             "worst_area: less_than fails 1 time",
         ),
-        b"98765.4321",
-    ),
-    "a missing column": (
-        "bob",
-        lambda frame: frame.drop("texture_error").with_columns(
-            area_error=pl.when(where_row(2)).then(CANARY_NUMBER).otherwise("area_error"),
-        ),
-        ("texture_error", "missing"),
-        b"texture_error",
+        (b"98765.4321",),
     ),
 }
 
@@ -172,7 +152,7 @@ def test_broken_contract(command: Command, place: Path, what: str) -> None:
     assert_told(done, place, 4, f"{party}'s table breaks its contract", f"data.tables.{party}", named, *words)
     assert "None" not in done.stderr
     assert_no_value_is_shown(done, place, party)
-    assert reported in report.read_bytes()
+    assert all(case in report.read_bytes() for case in reported)
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
     assert [path for path in run_folder(place).rglob("data_failures.json") if path != report] == []
 
@@ -236,12 +216,6 @@ class Insurer(pa.DataFrameModel):
     customer: str
     late_payments: int = pa.Field(ge=0)
     default: int = pa.Field(isin=[0, 1])
-
-
-class InsurerOfLosses(pa.DataFrameModel):
-    customer: str
-    late_payments: int = pa.Field(ge=0)
-    loss: float
 """
 PARTIES_FILE = """\
 bank: {key_file: keys/bank/secret.key}
@@ -264,7 +238,6 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "contracts.py": CONTRACTS,
         "parties/ours.yaml": PARTIES_FILE,
         "data/loans.yaml": DATA_FILE.replace("NAME", "loans").replace("CONTRACT", "Insurer"),
-        "data/losses.yaml": DATA_FILE.replace("NAME", "losses").replace("CONTRACT", "InsurerOfLosses"),
     }
     for name, content in files.items():
         path = place / "mine" / name
@@ -283,7 +256,6 @@ def own_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "customer": customers,
         "default": (risk > np.median(risk)).astype(np.int64),
         "late_payments": late,
-        "loss": 100 * risk,
     }
     pl.DataFrame(insurer).write_parquet(place / "tables" / "insurer.parquet")
     return place
@@ -314,20 +286,3 @@ def test_own_tables_with_a_yes_or_no_label(own_place: Path) -> None:
     applied = type_command(*proposed, cwd=own_place)
     assert applied.returncode == 0, applied.stderr
     assert "300 rows" in applied.stdout
-
-
-def test_own_tables_with_a_number_as_label(own_place: Path) -> None:
-    folder, out = own_run(
-        own_place,
-        "data=losses",
-        "label.column=loss",
-        "sgb.objective=linear",
-        "sgb.num_boost_round=8",
-        "sgb.base_score=0",
-    )
-    found = pl.read_parquet(folder / "parties" / "insurer" / "predictions.parquet")
-    score, label = found["score"].to_numpy().astype(float), found["label"].to_numpy()
-    metrics = json.loads((folder / "parties" / "insurer" / "metrics.json").read_bytes())
-    assert metrics["rmse"] == pytest.approx(np.sqrt(np.mean((score - label) ** 2)))
-    assert metrics["r2"] > 0.3, "the model has learnt something"
-    assert f"RMSE {metrics['rmse']:.4f}" in out

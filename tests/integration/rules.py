@@ -120,7 +120,7 @@ class House:
         if self.party == "alice":
             patience = threading.Thread(target=context.gate.finish, args=(effect,), daemon=True)
             patience.start()
-            patience.join(3)
+            patience.join(3 if name == "stolen" else 60)  # what is denied never comes
 
 
 def _save(path: Path) -> Any:

@@ -384,7 +384,6 @@ def test_a_partys_worker_obeys_its_own_grants_even_if_the_driver_does_not(home: 
     ("settings", "denied"),
     [
         ("policy.min_rows=1000", "fewer than 1000 rows is denied"),
-        ("policy.min_batch=1000", "a prediction on a batch of fewer than 1000 rows is denied"),
         ("bob: min_rows", "a metric of fewer than 200 rows is denied"),
     ],
 )
@@ -432,7 +431,7 @@ def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, shard
     flipped = pl.when(mine).then(pl.col("diagnosis")).when(pl.int_range(pl.len()) < 30).then(1)
     whole.with_columns(flipped.alias("diagnosis")).write_parquet(changed)
     common = (*SMALL, "data=clinics", "label=row_sharded", f"data.tables.bob.path={changed}")
-    conflict = type_command(*common, cwd=home)
+    conflict = type_command(*common, "cluster=debug", cwd=home)
     assert conflict.returncode == 4
     assert "rows have labels that differ" in conflict.stderr
     before = set(home.glob("outputs/2*/*"))
@@ -443,7 +442,7 @@ def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, shard
     whole.with_columns(
         pl.when(pl.int_range(pl.len()) < 500).then(pl.col("diagnosis")).alias("diagnosis")
     ).write_parquet(changed)
-    missing = type_command(*common, cwd=home)
+    missing = type_command(*common, "cluster=debug", cwd=home)
     assert missing.returncode == 4
     assert "rows have no label" in missing.stderr
     dropped = type_command(*common, "label.on_missing=drop", "policy.labels.presence=[all]", cwd=home)

@@ -19,9 +19,8 @@ PARTIES = ("carol", "alice", "bob")
 
 def test_accurate_stays_within_0_005_of_xgboost(tmp_path: Path) -> None:
     # The model is the same whichever scheme carries it (test_same_bits.py): one that encrypts nothing saves minutes.
-    done = type_command(
-        "sgb=accurate", "cluster=debug", "crypto.scheme=mock", cwd=tmp_path, PYTEST_CURRENT_TEST="test_quality"
-    )
+    settings = ("experiment=breast_cancer_accurate", "cluster=debug", "crypto.scheme=mock")
+    done = type_command(*settings, cwd=tmp_path, PYTEST_CURRENT_TEST="test_quality")
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = tmp_path.glob("outputs/2*/*")
     settings = json.loads((folder / "spec.json").read_text())["sgb"]

@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import pickle
 import re
+import selectors
 import socket
 import ssl
 import threading
@@ -114,15 +115,29 @@ def _carry_all(server: socket.socket, connect: Connect, port: int) -> None:
             except OSError:
                 client.close()
                 continue
-            for ends in ((client, target), (target, client)):
-                threading.Thread(target=_carry, args=ends, daemon=True).start()
+            threading.Thread(target=_carry, args=(client, target), daemon=True).start()
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while content := source.recv(1 << 16):
-            target.sendall(content)
-    for end in (source, target):
+def _carry(client: socket.socket, target: socket.socket) -> None:
+    """Both ways, in one thread: a TLS connection is not for two."""
+    other = {client: target, target: client}
+    with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
+        for end in other:
+            end.settimeout(0.5)
+            selector.register(end, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                end: socket.socket = key.fileobj  # type: ignore[assignment]
+                try:
+                    content = end.recv(1 << 16)
+                except TimeoutError:  # what came was TLS's own
+                    continue
+                if not content:
+                    raise ConnectionResetError
+                while isinstance(end, ssl.SSLSocket) and end.pending():
+                    content += end.recv(1 << 16)
+                other[end].sendall(content)
+    for end in other:
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
 
