@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from runner.errors import SpecError
+
 
 def closest(wrong: str, allowed: Iterable[str]) -> str | None:
     """The allowed name most like ``wrong``, or None where none is near."""
@@ -18,3 +20,15 @@ def advise(wrong: str, allowed: Iterable[str]) -> str:
     near = closest(wrong, names)
     listing = "allowed: " + ", ".join(names) if names else "nothing is allowed here"
     return f"did you mean {near!r}? {listing}" if near else listing
+
+
+def require_known(party: str, parties: Iterable[str], where: str) -> None:
+    """Make sure that a setting names one of the parties.
+
+    Raises:
+        SpecError: with a did-you-mean.
+    """
+    if party not in parties:
+        raise SpecError(
+            f"{party!r} is no party", where=where, why="it is not listed under parties", fix=advise(party, parties)
+        )
