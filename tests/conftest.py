@@ -12,3 +12,10 @@ from support import Command, type_command
 def command(tmp_path: Path) -> Command:
     """Types ``python -m runner`` in a folder of the test's own."""
     return lambda *arguments, **options: type_command(*arguments, cwd=tmp_path, **options)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start party processes run one after another, in one worker, which shares their finished runs."""
+    for item in items:
+        if item.get_closest_marker("processes"):
+            item.add_marker(pytest.mark.xdist_group("processes"))
