@@ -14,6 +14,7 @@ def command(tmp_path: Path) -> Command:
     return lambda *arguments, **options: type_command(*arguments, cwd=tmp_path, **options)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that start party processes run one after another, in one worker, which shares their finished runs."""
     for item in items:

@@ -436,7 +436,7 @@ def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, shard
     assert "rows have labels that differ" in conflict.stderr
     before = set(home.glob("outputs/2*/*"))
     to_each = ("policy.predictions.recipients=[all]", "policy.predictions.own_rows=true")
-    settled = type_command(*common, "label.on_conflict=any", *to_each, cwd=home)
+    settled = type_command(*common, "label.on_conflict=any", *to_each, "cluster=debug", cwd=home)
     assert settled.returncode == 0, settled.stderr
     _assert_each_has_its_own_rows(home, *(set(home.glob("outputs/2*/*")) - before))
     whole.with_columns(
@@ -445,5 +445,6 @@ def test_labels_that_conflict_or_are_missing_are_told_by_count(home: Path, shard
     missing = type_command(*common, "cluster=debug", cwd=home)
     assert missing.returncode == 4
     assert "rows have no label" in missing.stderr
-    dropped = type_command(*common, "label.on_missing=drop", "policy.labels.presence=[all]", cwd=home)
+    presence = "policy.labels.presence=[all]"
+    dropped = type_command(*common, "label.on_missing=drop", presence, "cluster=debug", cwd=home)
     assert dropped.returncode == 0, dropped.stderr
