@@ -16,7 +16,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start party processes run one after another, in one worker, which shares their finished runs."""
+    """Ask for one worker for the tests that start party processes, which then shares their finished runs."""
     for item in items:
         if item.get_closest_marker("processes"):
             item.add_marker(pytest.mark.xdist_group("processes"))
