@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import psutil
 from hydra import compose, initialize_config_dir
+from warm.client import WarmDriver, environment
 
 from runner.spec.compose import config_dir, to_spec
 from runner.spec.model import Spec
@@ -25,19 +27,47 @@ def make_spec(*overrides: str) -> Spec:
 
 
 def type_command(
-    *arguments: str, cwd: Path, timeout: float = 280, **environment: str
+    *arguments: str, cwd: Path, timeout: float = 280, warm: bool = True, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Type ``python -m runner …`` in ``cwd``, as a user would (without pytest's mark in the environment)."""
-    clean = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
-    return subprocess.run(
-        [sys.executable, "-m", "runner", *arguments],
-        cwd=cwd,
-        env={**clean, "PYTHONPATH": str(PROJECT), "COLUMNS": "160", **environment},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    """Type ``python -m runner …`` in ``cwd``, as a user would (without pytest's mark in the environment).
+
+    Args:
+        warm: whether the warm process may stand in for the start of Python and all imports.
+        variables: of the environment, besides pytest's own.
+    """
+    return run_program("-m", "runner", *arguments, cwd=cwd, timeout=timeout, warm=warm, **variables)
+
+
+def run_program(
+    *arguments: str, cwd: Path, timeout: float = 280, warm: bool = True, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """``python ARGUMENTS`` in ``cwd``, for a program that does what ``python -m runner`` does."""
+    whole = command_environment(**variables)
+    if not warm:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=whole,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        driver = WarmDriver(arguments, cwd=cwd, environment=whole, stdout=out.fileno(), stderr=err.fileno())
+        try:
+            code = driver.wait(timeout)
+        except psutil.TimeoutExpired:
+            driver.kill()
+            raise
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(list(arguments), code, out.read(), err.read())
+
+
+def command_environment(**variables: str) -> dict[str, str]:
+    """The environment in which commands are typed."""
+    return {**environment(), "PYTHONPATH": str(PROJECT), "COLUMNS": "160", **variables}
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

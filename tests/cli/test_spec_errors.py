@@ -75,7 +75,7 @@ def test_section_that_is_taken_away(command: Command, tmp_path: Path) -> None:
 
 
 def test_wrong_job_of_a_sweep_is_told_and_the_others_go_on(command: Command) -> None:
-    done = command("-m", "task=check", "sgb.max_depth=17,3")
+    done = command("-m", "task=check", "sgb.max_depth=17,3", warm=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "where: sgb.max_depth" in done.stderr

@@ -54,6 +54,14 @@ def training(place: Path) -> Iterator[Launch]:
         yield launch
 
 
+@pytest.fixture
+def typed_training(place: Path) -> Iterator[Launch]:
+    """The same, typed in earnest, without the warm process: where who started whom, and how, is what counts."""
+    with Launch(*LONG, place=place, warm=False) as launch:
+        launch.wait_for_line("tree 2/")
+        yield launch
+
+
 def status(launch: Launch) -> Any:
     return json.loads(launch.folder.joinpath("status.json").read_bytes())
 
@@ -121,7 +129,7 @@ def test_worker_killed_in_training(training: Launch, party: str) -> None:
 
 
 def test_checker_killed(place: Path) -> None:
-    with Launch(*LONG, place=place) as launch:
+    with Launch(*LONG, place=place, warm=False) as launch:
         checker = launch.party("check", "bob")
         checker.suspend()  # it cannot be done before it is killed
         began = time.monotonic()
@@ -164,23 +172,23 @@ def test_worker_killed_in_prediction_leaves_the_saved_model(place: Path) -> None
         assert look.returncode == 0, look.stderr
 
 
-def test_driver_killed(training: Launch) -> None:
-    ports = listening(training.workers())
-    training.driver.kill()
-    print(f"kill -9 of the driver: all ended {seconds_until_nothing_runs(training.place, ports):.2f} s after it")
-    assert not training.folder.joinpath("manifest.json").exists()
-    assert_no_model(training)
+def test_driver_killed(typed_training: Launch) -> None:
+    ports = listening(typed_training.workers())
+    typed_training.driver.kill()
+    print(f"kill -9 of the driver: all ended {seconds_until_nothing_runs(typed_training.place, ports):.2f} s after it")
+    assert not typed_training.folder.joinpath("manifest.json").exists()
+    assert_no_model(typed_training)
 
 
-def test_template_of_the_workers_killed(training: Launch) -> None:
-    ports = listening(training.workers())
-    template = training.template("work")
+def test_template_of_the_workers_killed(typed_training: Launch) -> None:
+    ports = listening(typed_training.workers())
+    template = typed_training.template("work")
     began = time.monotonic()
     template.kill()
-    ended = training.end()
+    ended = typed_training.end()
     assert_soon(began, ended, "kill -9 of the workers' template")
-    assert_failed(training, ended, 5, "stage train")
-    assert_nothing_left(training, ports)
+    assert_failed(typed_training, ended, 5, "stage train")
+    assert_nothing_left(typed_training, ports)
 
 
 def test_worker_stopped(training: Launch) -> None:
@@ -213,7 +221,7 @@ def test_stopped_worker_that_never_said_a_word(place: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_before_the_cluster_opens(place: Path, number: signal.Signals) -> None:
     """Ctrl-C, or the same from a service manager. (``test_security.py`` types Ctrl-C in training.)"""
-    with Launch(*LONG, place=place) as launch:
+    with Launch(*LONG, place=place, warm=False) as launch:
         launch.wait_for_line("Run folder")
         launch.template("work")
         began = time.monotonic()

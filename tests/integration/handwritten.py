@@ -1,6 +1,6 @@
 """One party of a SecretFlow SGB program as a user would write it by hand: no line of the runner is in it.
 
-Started once per party by ``test_same_bits.py``: ``python handwritten.py settings.json <party>``.
+``python handwritten.py settings.json <party>``. With several parties it forks a process for each: fewer imports.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -102,10 +102,11 @@ def main(settings: dict[str, Any], me: str) -> None:
     sf.shutdown()
 
 
-if __name__ == "__main__":
+def be(settings: dict[str, Any], me: str) -> NoReturn:
+    """One party's process."""
     code = 1
     try:
-        main(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2])
+        main(settings, me)
         code = 0
     except BaseException:  # noqa: BLE001 - SecretFlow's threads would keep a failed process alive
         traceback.print_exc()
@@ -113,3 +114,20 @@ if __name__ == "__main__":
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def be_all(settings: dict[str, Any], parties: list[str]) -> int:
+    """A process for each party; the first that fails ends all."""
+    for party in parties:
+        if os.fork() == 0:
+            be(settings, party)
+    codes = (os.waitstatus_to_exitcode(os.wait()[1]) for _ in parties)
+    return next((abs(code) for code in codes if code != 0), 0)
+
+
+if __name__ == "__main__":
+    _, file, *names = sys.argv
+    given = json.loads(Path(file).read_text())
+    if len(names) == 1:
+        be(given, names[0])
+    sys.exit(be_all(given, names))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,10 +17,12 @@ from typing import IO, Any, NamedTuple
 
 import polars as pl
 import psutil
-from support import PROJECT
+from support import command_environment
+from warm.client import WarmDriver
 
 from runner.bundle.manifest import read_manifest
 from runner.bundle.part import read_part
+from runner.cluster.processes import CHECK_LOG, START_LOG
 from runner.data.builtin import write_builtin
 from runner.keys.store import open_keyring
 from runner.spec.model import Party
@@ -61,6 +63,14 @@ class Finished(NamedTuple):
     folder: Path
     ended: Ended
 
+    def copy(self, place: Path) -> Path:
+        """Take the tables and keys to another place, and the run folder; returns the latter."""
+        for name in ("keys", "data"):
+            shutil.copytree(self.place / "outputs" / name, place / "outputs" / name)
+        folder = place / self.folder.relative_to(self.place)
+        shutil.copytree(self.folder, folder)
+        return folder
+
     def json(self, *names: str) -> Any:
         """A JSON file of the run folder."""
         return json.loads(self.folder.joinpath(*names).read_bytes())
@@ -84,26 +94,25 @@ Finish = Callable[..., Finished]  # types a command in a place and waits for its
 
 
 class Launch:
-    """``python -m runner …`` typed in ``place``; a context manager that leaves no process behind."""
+    """``python -m runner …`` typed in ``place``; a context manager that leaves no process behind.
 
-    def __init__(self, *arguments: str, place: Path) -> None:
+    Args:
+        warm: whether the warm process may stand in for the start of Python and all imports.
+    """
+
+    def __init__(self, *arguments: str, place: Path, warm: bool = True) -> None:
         self.place = place
-        environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
-        self.driver = psutil.Popen(
-            [sys.executable, "-m", "runner", *arguments],
-            cwd=place,
-            env={**environment, "PYTHONPATH": str(PROJECT), "COLUMNS": "160"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        (out, stdout), (err, stderr) = os.pipe(), os.pipe()
+        start = _start_warm if warm else _start
+        self.driver = start(["-m", "runner", *arguments], place, stdout, stderr)
+        os.close(stdout)
+        os.close(stderr)
         self._lines: list[str] = []
         self._errors: list[str] = []
         self._changed = threading.Condition()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, lines), daemon=True)
-            for stream, lines in ((self.driver.stdout, self._lines), (self.driver.stderr, self._errors))
+            for stream, lines in ((os.fdopen(out), self._lines), (os.fdopen(err), self._errors))
         ]
         for reader in self._readers:
             reader.start()
@@ -173,10 +182,8 @@ class Launch:
     def _templates(self, kind: str) -> Iterator[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in self.driver.children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    command = child.cmdline()
-                    if "runner.worker" in command and f'"kind": "{kind}"' in command[-1]:
-                        yield child
+                if _prints_to(child).endswith(f"/{CHECK_LOG if kind == 'check' else START_LOG}"):
+                    yield child
 
     def _wait_until(self, look: Callable[[], psutil.Process | None], what: str) -> psutil.Process:
         limit = time.monotonic() + GIVE_UP
@@ -187,15 +194,38 @@ class Launch:
         raise AssertionError(f"there never was {what}:\n{self._told()}")
 
     def _read(self, stream: IO[str], lines: list[str]) -> None:
-        for line in stream:
-            with self._changed:
-                lines.append(line)
-                self._changed.notify_all()
+        with stream:
+            for line in stream:
+                with self._changed:
+                    lines.append(line)
+                    self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
 
     def _told(self) -> str:
         return "".join([*self._lines, *self._errors])
+
+
+def _start_warm(arguments: list[str], place: Path, stdout: int, stderr: int) -> WarmDriver:
+    return WarmDriver(arguments, cwd=place, environment=command_environment(), stdout=stdout, stderr=stderr)
+
+
+def _start(arguments: list[str], place: Path, stdout: int, stderr: int) -> psutil.Popen:
+    return psutil.Popen(
+        [sys.executable, *arguments],
+        cwd=place,
+        env=command_environment(),
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def _prints_to(process: psutil.Process) -> str:
+    """Where the standard output of a process goes."""
+    with contextlib.suppress(OSError):
+        return str(Path(f"/proc/{process.pid}/fd/1").readlink())
+    return ""
 
 
 def _belongs_to(process: psutil.Process, party: str) -> bool:

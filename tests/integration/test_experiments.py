@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from integration.launch import write_tables
 from support import PROJECT, make_spec, type_command
 
 pytestmark = pytest.mark.processes
@@ -29,8 +30,11 @@ def test_promised_experiments_are_among_them() -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One place for all, so that tables and keys are made once."""
-    return tmp_path_factory.mktemp("experiments")
+    """One place for all, so that keys are made once; with tables, so that runs need not load scikit-learn."""
+    home = tmp_path_factory.mktemp("experiments")
+    for name in ("breast_cancer", "clinics", "diabetes"):
+        write_tables(home, name)
+    return home
 
 
 @pytest.mark.parametrize("experiment", sorted(set(EXPERIMENTS) - ELSEWHERE))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from integration.launch import write_tables
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
-from support import PROJECT, type_command
+from support import run_program, type_command
 
 from runner.policy.audit import first_broken_line
 
@@ -92,7 +93,10 @@ def _selections(values: NDArray[np.float64], test: NDArray[np.bool_]) -> list[ND
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("modes")
+    home = tmp_path_factory.mktemp("modes")
+    for name in ("breast_cancer", "clinics"):
+        write_tables(home, name)
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +118,13 @@ def secret(home: Path) -> Run:
 @pytest.fixture(scope="module")
 def sealed(home: Path) -> Run:
     return Run(home, "policy.predictions.recipients=[alice]", "label.predict=none")
+
+
+@pytest.fixture(scope="module")
+def opened(sealed: Run) -> Run:
+    """The same model applied in the open way, to all rows."""
+    open_way = ("label.predict=none", "policy.predictions.recipients=[carol]")
+    return Run(sealed.home, "task=predict", f"model={sealed.folder}", *open_way)
 
 
 def _test_rows(run: Run, data: str, party: str) -> NDArray[np.bool_]:
@@ -183,11 +194,9 @@ def test_a_secret_model_reloads_from_its_shares_with_the_same_scores(secret: Run
     assert float((both["score"] - both["score_again"]).abs().max()) < 1e-4
 
 
-def test_sealed_scores_reach_alice_alone_and_equal_the_open_ones(sealed: Run) -> None:
+def test_sealed_scores_reach_alice_alone_and_equal_the_open_ones(sealed: Run, opened: Run) -> None:
     scores = sealed.predictions("alice")
     assert not (sealed.of("carol") / "predictions.parquet").exists()
-    common = ("task=predict", f"model={sealed.folder}", "label.predict=none")
-    opened = Run(sealed.home, *common, "policy.predictions.recipients=[carol]")
     both = scores.join(opened.predictions("carol"), on="patient_id", suffix="_open")
     assert both.height == scores.height
     assert float((both["score"] - both["score_open"]).abs().max()) < 1e-5
@@ -197,7 +206,7 @@ def test_sealed_scores_reach_alice_alone_and_equal_the_open_ones(sealed: Run) ->
         assert not sealed.reached(other, raw)
 
 
-def test_complete_prediction_needs_every_grant_and_agrees_with_the_open_way(sealed: Run) -> None:
+def test_complete_prediction_needs_every_grant_and_agrees_with_the_open_way(sealed: Run, opened: Run) -> None:
     home = sealed.home
     frames = [sealed.table("breast_cancer", party) for party in PARTIES]
     whole = frames[0].join(frames[1], on="patient_id").join(frames[2], on="patient_id").drop("target")
@@ -217,7 +226,6 @@ def test_complete_prediction_needs_every_grant_and_agrees_with_the_open_way(seal
     assert "complete_model" in denied.stderr
     run = Run(home, *complete, "policy.complete_model.recipients=[carol]")
     assert "the complete model goes to carol" in run.done.stderr
-    opened = Run(home, *common, "policy.predictions.recipients=[carol]")
     both = run.predictions("carol").join(opened.predictions("carol"), on="patient_id", suffix="_open")
     assert both.height == whole.height
     assert float((both["score"] - both["score_open"]).abs().max()) < 1e-6
@@ -361,19 +369,7 @@ def test_a_partys_worker_obeys_its_own_grants_even_if_the_driver_does_not(home: 
         honest = type_command(*SMALL, cwd=home)
         assert honest.returncode == 3
         assert "keys/bob/grants.yaml" in honest.stderr
-        import os
-        import subprocess
-        import sys
-
-        reckless = subprocess.run(
-            [sys.executable, str(program), *SMALL],
-            cwd=home,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
-            capture_output=True,
-            text=True,
-            timeout=200,
-            check=False,
-        )
+        reckless = run_program(str(program), *SMALL, cwd=home)
         assert reckless.returncode == 3, reckless.stdout + reckless.stderr
         assert "bob's own grants" in reckless.stderr
     finally:

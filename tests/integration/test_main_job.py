@@ -263,9 +263,17 @@ def test_same_command_twice_has_the_same_manifest_digest(twins: tuple[Finished, 
 
 
 @pytest.fixture(scope="module")
-def applied(finish: Finish, main_run: Finished) -> Finished:
+def further(main_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A place of this file's own with tables, keys and the main run; and the run folder there."""
+    place = tmp_path_factory.mktemp("further")
+    return place, main_run.copy(place)
+
+
+@pytest.fixture(scope="module")
+def applied(finish: Finish, further: tuple[Path, Path]) -> Finished:
     """The model of the main run, applied to all rows."""
-    return finish(main_run.place, "task=predict", f"model={main_run.folder.relative_to(main_run.place)}")
+    place, folder = further
+    return finish(place, "task=predict", f"model={folder.relative_to(place)}")
 
 
 def test_saved_model_gives_the_same_scores(applied: Finished, main_run: Finished) -> None:
@@ -285,12 +293,13 @@ def test_applying_a_model_trains_nothing(applied: Finished, main_run: Finished) 
 
 
 @pytest.fixture(scope="module")
-def shared_scores(finish: Finish, main_run: Finished) -> Finished:
+def shared_scores(finish: Finish, further: tuple[Path, Path]) -> Finished:
     """The model applied where nobody has labels, with alice as a second recipient of the scores."""
+    place, folder = further
     return finish(
-        main_run.place,
+        place,
         "task=predict",
-        f"model={main_run.folder}",
+        f"model={folder}",
         "label.predict=none",
         "policy.predictions.recipients=[carol,alice]",
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -23,15 +26,23 @@ ORDER = ("carol", "alice", "bob")  # the label holder first
 
 
 @pytest.fixture(scope="module")
-def shared_run(finish: Finish, sealed_place: Path) -> Finished:
-    """Deep trees with stock SecretFlow's shuffles."""
-    return finish(sealed_place, *DEEP, "sgb.shuffle=shared")
+def place(deep_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place of this file's own with the tables and keys of the deep run."""
+    place = tmp_path_factory.mktemp("bits")
+    deep_run.copy(place)
+    return place
 
 
 @pytest.fixture(scope="module")
-def debug_run(finish: Finish, sealed_place: Path) -> Finished:
+def shared_run(finish: Finish, place: Path) -> Finished:
+    """Deep trees with stock SecretFlow's shuffles."""
+    return finish(place, *DEEP, "sgb.shuffle=shared")
+
+
+@pytest.fixture(scope="module")
+def debug_run(finish: Finish, place: Path) -> Finished:
     """Deep trees, all parties in one process."""
-    return finish(sealed_place, *DEEP, "cluster=debug")
+    return finish(place, *DEEP, "cluster=debug")
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +69,16 @@ def by_hand(deep_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> Pat
     }
     settings_file = folder / "settings.json"
     settings_file.write_text(json.dumps(settings))
-    logs = {party: folder / f"{party}.log" for party in PARTIES}
-    processes = {}
-    for party, log in logs.items():
-        with log.open("wb") as output:
-            command = [sys.executable, str(PROGRAM), str(settings_file), party]
-            processes[party] = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+    log = folder / "all.log"
+    with log.open("wb") as output:
+        command = [sys.executable, str(PROGRAM), str(settings_file), *PARTIES]
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
     try:
-        codes = {party: process.wait(timeout=150) for party, process in processes.items()}
+        code = process.wait(timeout=150)
     finally:
-        for process in processes.values():
-            process.kill()
-    assert set(codes.values()) == {0}, "".join(log.read_text() for log in logs.values())
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert code == 0, log.read_text()
     return folder
 
 

@@ -52,10 +52,10 @@ def fixed_port() -> int:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, fixed_port: int) -> Iterator[Launch]:
-    """A run that is still training when all tests of this file are over."""
+    """A run that is still training when all tests of this file are over; command lines and environments are its own."""
     place = tmp_path_factory.mktemp("attacked")
     write_tables(place)
-    with Launch(*LONG, f"+cluster.ports.alice={fixed_port}", place=place) as launch:
+    with Launch(*LONG, f"+cluster.ports.alice={fixed_port}", place=place, warm=False) as launch:
         launch.wait_for_line("tree 1/")
         yield launch
 

@@ -1,0 +1,112 @@
+"""Typing commands by way of the warm process (``warm.process`` says what is the same as typing, and what differs)."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+TESTS = Path(__file__).resolve().parent.parent
+PATH = os.pathsep.join((str(TESTS.parent), str(TESTS)))
+
+
+class _WarmProcess:
+    """The one of this pytest process; it ends when this end of the socket is closed, at the latest with pytest."""
+
+    def __init__(self) -> None:
+        self._requests, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        # What templates are started with, as allocator and interpreter read it then alone.
+        started_with = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "PYTHONPATH": PATH}
+        with there:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "warm.process", str(there.fileno())],
+                cwd="/",
+                env={**environment(), **started_with},
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                pass_fds=[there.fileno()],
+                start_new_session=True,
+            )
+        atexit.register(self._end)
+
+    def fork(self, request: bytes, descriptors: Sequence[int]) -> int:
+        """The process id of a driver that waits for a word on the last of its descriptors."""
+        try:
+            socket.send_fds(self._requests, [request], descriptors)
+            answer = self._requests.recv(64)
+        except OSError:
+            self.fail()
+        return int(answer) if answer else self.fail()
+
+    def fail(self) -> NoReturn:
+        self._said.seek(0)
+        raise AssertionError(f"the warm process is gone:\n{self._said.read().decode()}")
+
+    def _end(self) -> None:
+        self._requests.close()
+        self._process.wait()
+        self._said.close()
+
+
+warm_process = cache(_WarmProcess)
+
+
+def environment() -> dict[str, str]:
+    """That of pytest, without its mark."""
+    return {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+
+
+class WarmDriver(psutil.Process):
+    """A typed command; as far as tests go, what ``psutil.Popen`` is.
+
+    Args:
+        arguments: what stands behind ``python``.
+        environment: all of it.
+        stdout, stderr: descriptors.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdout: int, stderr: int
+    ) -> None:
+        request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
+        self.returncode: int | None = None
+        self._line, there = socket.socketpair()
+        with there:
+            pid = warm_process().fork(json.dumps(request).encode(), [stdout, stderr, there.fileno()])
+        super().__init__(pid)
+        self._line.send(b"!")
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._wait(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it is there.
+
+        Raises:
+            psutil.TimeoutExpired: where it is not after ``timeout`` seconds.
+        """
+        code = self._wait(timeout)
+        if code is None:
+            raise psutil.TimeoutExpired(timeout, pid=self.pid)
+        return code
+
+    def _wait(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._line], [], [], timeout)[0]:
+            told = self._line.recv(64)
+            self.returncode = int(told) if told else warm_process().fail()
+            self._line.close()
+        return self.returncode
