@@ -23,13 +23,18 @@ class _Hidden(MetaPathFinder):
 
 
 def import_pandera() -> None:
-    """Import ``pandera.polars``. Call it before anything else imports pandera."""
+    """Import ``pandera.polars``, and what pandera leaves to the first check, in which it would look for pandas again.
+
+    Call it before anything else imports pandera.
+    """
     if HIDDEN in sys.modules or "pandera" in sys.modules:
         importlib.import_module("pandera.polars")
         return
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
     try:
-        importlib.import_module("pandera.polars")
+        for module in ("pandera.polars", "pandera.backends.polars.builtin_checks", "pandera.backends.polars.container"):
+            importlib.import_module(module)
+        importlib.import_module("pandera.backends.register_checks")._load_get_backend_types_from_mro()
     finally:
         sys.meta_path.remove(hidden)

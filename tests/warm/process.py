@@ -42,7 +42,9 @@ IMPORTED = (
     "runner.worker.party",
     "runner.worker.offline",
     "runner.worker.template",
-    "runner.tasks",
+    "runner.execution",
+    "runner.records",
+    "runner.reproduction",
     "runner.report.help",
 )
 LARGEST = 1 << 20  # bytes of a request
