@@ -15,9 +15,8 @@ from runner.errors import BundleError
 from runner.files import write_json
 from runner.policy.flows import SIGNATURE, WHOLE_PART
 from runner.prepare.preparation import Preparation
-from runner.prepare.preparation import restore as restore_preparation
 from runner.stages.context import Context
-from runner.stages.prepare import apply_preparation
+from runner.stages.prepare import apply_preparation, preparation_of
 from runner.stages.secret import restore
 from runner.stages.signing import exchange_signatures
 from runner.stages.trees import assemble
@@ -112,11 +111,6 @@ def _read_part(context: Context, site: Site, manifest: Manifest) -> dict[str, An
     site.note("load", "bundle", manifest.bundle.encode())
     trained = context.spec.trained_as(site.party)
     return read_part(context.bundles[site.party], trained, manifest, site.keys)
-
-
-def preparation_of(part: dict[str, Any]) -> Preparation:
-    """What was fitted to a party's columns in the training, out of its part of the model."""
-    return restore_preparation(part["prepare"])
 
 
 def _make_features(site: Site, part: dict[str, Any]) -> None:

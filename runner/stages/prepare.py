@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.files import canonical_json, write_json
 from runner.policy.audit import payload_bytes
-from runner.prepare.preparation import Preparation, as_it_is, fit
+from runner.prepare.preparation import Preparation, as_it_is, fit, restore
 from runner.prepare.problems import UnfitColumns
 from runner.stages.context import Context
 
@@ -48,6 +50,11 @@ def apply_preparation(site: Site, preparation: Preparation) -> None:
 def forget_preparations(context: Context) -> None:
     """What is trained is saved: from now on, features come from what is loaded."""
     context.gate.finish(context.everywhere(lambda site: site.forget_preparation()))
+
+
+def preparation_of(part: dict[str, Any]) -> Preparation:
+    """What was fitted to a party's columns in the training, out of its part of the model."""
+    return restore(part["prepare"])
 
 
 def unfit_error(site: Site, unfit: UnfitColumns) -> DataError:

@@ -16,9 +16,8 @@ from runner.engine.site import Site
 from runner.policy.flows import LEAVES
 from runner.prepare.problems import UnfitColumns
 from runner.stages.context import Context
-from runner.stages.load import preparation_of
 from runner.stages.predict import Scores
-from runner.stages.prepare import unfit_error
+from runner.stages.prepare import preparation_of, unfit_error
 
 Array = Any
 BLOCK_CELLS = 1 << 19  # rows x leaves that enter the SPU at once
