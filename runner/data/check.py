@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandera.errors
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from runner.data.contract import Contract, build_contract
@@ -38,18 +39,21 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
     _validate(party, frame, contract, folder)
-    rules = rules_of(party, frame, contract.features, contract.preparations(), contract.nullable, spec.prepare)
+    rules = rules_of(spec, party, frame.schema, contract)
     ordered = frame.sort(spec.data.id)
     ids = ordered[spec.data.id].to_numpy()
     if ids.dtype == object:
         ids = ids.astype(str)
+    columns = raw_columns(ordered, contract.features, rules)
+    if spec.task.to_run() != "predict":
+        _refuse_empty(party, columns)
     test = _test_rows(spec, ids)
     label = _numbers(ordered, named.label) if named.label in named.read else None
     if label is not None and isinstance(spec.label, SingleLabel):
         _refuse_constant(spec, party, label[~test])
     return CheckedTable(
         ids=ids,
-        columns=raw_columns(ordered, contract.features, rules),
+        columns=columns,
         dtypes=tuple(str(frame.schema[name]) for name in contract.features),
         rules=rules,
         test=test,
@@ -87,6 +91,18 @@ def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]
             where=f"data.tables.{party}, the label's column",
             why="a model cannot learn to tell apart what is all the same",
             fix="bring rows with different labels, or change data.split.key",
+        )
+
+
+def _refuse_empty(party: str, columns: pa.Table) -> None:
+    """A column of holes alone says nothing; a batch that a model is applied to may have one."""
+    empty = [name for name in columns.column_names if columns[name].null_count == len(columns)]
+    if empty:
+        raise DataError(
+            f"{party}'s table has columns without any value",
+            where=f"data.tables.{party}, {', '.join(empty)}",
+            why="all of their rows are holes",
+            fix=f"bring the values, or name the columns in data.tables.{party}.ignore",
         )
 
 

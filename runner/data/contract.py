@@ -37,6 +37,8 @@ from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
+LARGEST = 2**53  # up to here float64 has every whole number
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -92,7 +94,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     nullable = frozenset(name for name in features if columns[name].nullable)
     metadata = {name: columns[name].metadata or {} for name in features}
     checked |= {
-        name: _strengthen(columns[name], _finite(holes=name in nullable), nullable=name in nullable)
+        name: _strengthen(columns[name], _finite(holes=name in nullable), _exact(), nullable=name in nullable)
         for name in features
     }
     if named.owns is not None:
@@ -191,6 +193,17 @@ def _finite(*, holes: bool) -> pa.Check:
         return data.lazyframe.select(column.is_null() | allowed)
 
     return pa.Check(finite, name="finite_number", error="finite_number")
+
+
+def _exact() -> pa.Check:
+    """A whole number keeps its value as float64."""
+
+    def exact(data: PolarsData) -> pl.LazyFrame:
+        column = pl.col(data.key)
+        is_whole = data.lazyframe.collect_schema()[data.key].is_integer()
+        return data.lazyframe.select(column.is_between(-LARGEST, LARGEST) if is_whole else pl.lit(True))
+
+    return pa.Check(exact, name="at_most_2_to_the_53", error="at_most_2_to_the_53")
 
 
 def _label_checks(spec: Spec) -> list[pa.Check]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from runner.data.contract import Contract
 from runner.errors import DataError
 from runner.prepare.rules import Kind, Rule, rule_for
-from runner.spec.prepare import Prepare
+from runner.spec.model import Spec
 
 _FORMS: dict[Kind, Any] = {
     "number": pl.Float64,
@@ -31,55 +32,57 @@ def kind_of(dtype: pl.DataType) -> Kind | None:
     return "date" if isinstance(dtype, (pl.Date, pl.Datetime)) else None
 
 
-def rules_of(
-    party: str,
-    frame: pl.DataFrame,
-    features: Iterable[str],
-    own: Mapping[str, Any],
-    holed: Iterable[str],
-    spec: Prepare,
-) -> tuple[Rule, ...]:
-    """How each feature is prepared.
+def rules_of(spec: Spec, party: str, schema: pl.Schema, contract: Contract) -> tuple[Rule, ...]:
+    """How each feature of a table that keeps its contract is prepared.
 
     Args:
+        spec: the run, with the defaults for each kind of column.
         party: whose table it is.
-        frame: the table, which keeps its contract.
-        features: the feature columns.
-        own: column → what the contract says of its preparation.
-        holed: the columns that the contract lets have holes.
-        spec: the run's defaults.
+        schema: the table's columns and types.
+        contract: its contract, which may say something else of single columns.
 
     Raises:
         DataError: where no setting lets a column in, or what the contract says of one is not valid.
     """
     rules = []
-    may_have_holes = set(holed)
-    for name in features:
+    own = contract.preparations()
+    for name in contract.features:
         where = f"data.tables.{party}, column {name}"
-        kind = kind_of(frame.schema[name])
+        kind = kind_of(schema[name])
         if kind is None:
             raise DataError(
                 f"{party}'s column {name!r} cannot be a feature",
                 where=where,
-                why=f"its type, {frame.schema[name].base_type()}, is neither number, boolean, text nor date",
+                why=f"its type, {schema[name].base_type()}, is neither number, boolean, text nor date",
                 fix=f"write it as one of these, or name it in data.tables.{party}.ignore",
             )
         try:
-            rule = rule_for(kind, spec, own.get(name, {}))
+            rule = rule_for(kind, spec.prepare, own.get(name, {}))
         except ValueError as error:
             raise DataError(
-                f"{party}'s contract says what cannot be done with column {name!r}",
+                f"{party}'s contract says of column {name!r} what cannot be done",
                 where=f"{where}, metadata 'prepare'",
                 why=str(error),
                 fix="correct the column's metadata in the contract",
             ) from None
-        _refuse(party, name, where, rule, may_have_holes)
+        _refuse_kind(party, name, where, rule)
+        if name in contract.nullable and not rule.takes_holes():
+            raise DataError(
+                f"{party}'s contract lets column {name!r} have holes",
+                where=where,
+                why="it is nullable, and prepare.numbers.missing is error",
+                fix="set prepare=auto or prepare.numbers.missing, take nullable=True out of the contract, or give the "
+                'column metadata={"prepare": {"missing": …}} there',
+            )
+        if rule.kind == "category" and rule.categories.encode == "target":
+            _require_label(spec, party, name, where)
         rules.append(rule)
     return tuple(rules)
 
 
-def _refuse(party: str, name: str, where: str, rule: Rule, may_have_holes: set[str]) -> None:
-    if (setting := rule.refused()) is not None:
+def _refuse_kind(party: str, name: str, where: str, rule: Rule) -> None:
+    setting = rule.refused()
+    if setting is not None:
         raise DataError(
             f"{party}'s column {name!r} holds no numbers",
             where=where,
@@ -87,13 +90,17 @@ def _refuse(party: str, name: str, where: str, rule: Rule, may_have_holes: set[s
             fix=f"set prepare=auto or prepare.{setting}, name the column in data.tables.{party}.ignore, or give it "
             'metadata={"prepare": {"encode": …}} in the contract',
         )
-    if name in may_have_holes and not rule.takes_holes():
+
+
+def _require_label(spec: Spec, party: str, name: str, where: str) -> None:
+    """Target encoding needs the whole label before training, at the party that may see it."""
+    if party != spec.label.holder or spec.label.mode != "single":
         raise DataError(
-            f"{party}'s contract lets column {name!r} have holes",
-            where=where,
-            why="it is nullable, and prepare.numbers.missing is error",
-            fix="set prepare=auto or prepare.numbers.missing, take nullable=True out of the contract, or give the "
-            'column metadata={"prepare": {"missing": …}} there',
+            f"{party}'s column {name!r} cannot be encoded by the label",
+            where=f"{where}, metadata 'prepare'",
+            why=f"only a label holder that has the whole label by itself can; here it is {spec.label.holder}, with "
+            f"label.mode={spec.label.mode}",
+            fix="use encode onehot, ordinal or frequency",
         )
 
 

@@ -32,6 +32,10 @@ class Number(Struct, frozen=True, kw_only=True, tag="number", forbid_unknown_fie
         """What the produced columns' names end in."""
         return ("", INDICATOR) if self.indicator else ("",)
 
+    def described(self) -> tuple[str, ...]:
+        """What each produced column says."""
+        return ("the value", "1 where there was a hole") if self.indicator else ("the value",)
+
     def apply(self, values: Array) -> list[Array]:
         """The produced columns: shape (rows,), float64, finite.
 
@@ -99,9 +103,9 @@ def exact_mean(values: Array) -> float:
 
 
 def _below(present: Array) -> float:
-    """A number below all of them by as much as they span: SGB's bins are quantiles, so the gap costs none."""
+    """A number below all of them by at least as much as they span: SGB's bins are quantiles, so the gap costs none."""
     low, high = float(present.min()), float(present.max())
-    below = low - max(1.0, high - low)
+    below = low - max(1.0, abs(low), high - low)
     if not np.isfinite(below) or below >= low:
         raise Unfit("span too wide a range for a number below it", len(present))
     return below

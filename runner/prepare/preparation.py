@@ -11,10 +11,13 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from runner.prepare.categories import Category, fit_category
 from runner.prepare.columns import numbers_of
+from runner.prepare.dates import Date, fit_date
 from runner.prepare.numbers import Number, fit_number
 from runner.prepare.problems import Unfit, UnfitColumns
-from runner.prepare.rules import Kind, Rule
+from runner.prepare.rules import Rule
+from runner.spec.prepare import Prepare
 
 Matrix = NDArray[np.float64]
 
@@ -25,14 +28,12 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         name: its name in the table.
         dtype: its type in the party's file, as polars names it.
-        kind: what it holds.
         fitted: what makes numbers of it.
     """
 
     name: str
     dtype: str
-    kind: Kind
-    fitted: Number
+    fitted: Number | Category | Date
 
     def outputs(self) -> list[str]:
         """The names of the columns that it becomes."""
@@ -40,7 +41,7 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def apply(self, values: pa.ChunkedArray) -> list[Matrix]:
         """The columns that it becomes, each of shape (rows,)."""
-        return self.fitted.apply(numbers_of(values))
+        return self.fitted.apply(numbers_of(values) if isinstance(self.fitted, Number) else values)
 
 
 class Difference(NamedTuple):
@@ -108,6 +109,15 @@ class Preparation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise UnfitColumns(unfit)
         return np.column_stack([found[name] for name in self.kept])
 
+    def described(self) -> dict[str, str]:
+        """Feature → what it says of which column; it may hold values of the data."""
+        said = {
+            name: f"{column.name}: {text}"
+            for column in self.columns
+            for name, text in zip(column.outputs(), column.fitted.described(), strict=True)
+        }
+        return {name: said[name] for name in self.kept}
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for a bundle part."""
         values: dict[str, Any] = msgspec.to_builtins(self)
@@ -125,32 +135,75 @@ def restore(values: Any) -> Preparation:
 
 def as_it_is(names: Sequence[str], dtypes: Sequence[str]) -> Preparation:
     """The preparation that takes columns of numbers without holes, and changes nothing."""
-    columns = [
-        Column(name=name, dtype=dtype, kind="number", fitted=Number())
-        for name, dtype in zip(names, dtypes, strict=True)
-    ]
+    columns = [Column(name=name, dtype=dtype, fitted=Number()) for name, dtype in zip(names, dtypes, strict=True)]
     return Preparation(columns=tuple(columns), kept=tuple(names))
 
 
-def fit(table: pa.Table, dtypes: Sequence[str], rules: Sequence[Rule]) -> Preparation:
-    """Fit to the training rows.
+class Fitted(NamedTuple):
+    """A fitted preparation, and how many of the columns that it could make it leaves out, by why."""
+
+    preparation: Preparation
+    constant: int
+    duplicates: int
+
+
+def fit(
+    table: pa.Table,
+    dtypes: Sequence[str],
+    rules: Sequence[Rule],
+    settings: Prepare,
+    label: NDArray[np.float64] | None = None,
+) -> Fitted:
+    """Fit to the training rows. The result does not depend on their order.
 
     Args:
         table: the party's columns, in the contract's order; the training rows only.
         dtypes: each column's type, as polars names it.
         rules: each column's rule.
+        settings: what is left out.
+        label: shape (training rows,), float64, where a rule says ``target``.
 
     Raises:
-        UnfitColumns: where a column cannot be prepared as its rule says.
+        UnfitColumns: where a column cannot be prepared as its rule says, or where nothing is left.
     """
-    columns, unfit = [], {}
+    columns: list[Column] = []
+    made: dict[str, Matrix] = {}
+    unfit: dict[str, Unfit] = {}
     for name, dtype, rule in zip(table.column_names, dtypes, rules, strict=True):
         try:
-            fitted = fit_number(numbers_of(table[name]), rule.numbers)
+            column = Column(name=name, dtype=dtype, fitted=_fit_column(table[name], rule, label))
+            if set(column.outputs()) & set(made):
+                raise Unfit("would become a feature of a name that another one has", len(table))
+            made.update(zip(column.outputs(), column.apply(table[name]), strict=True))
         except Unfit as error:
             unfit[name] = error
             continue
-        columns.append(Column(name=name, dtype=dtype, kind=rule.kind, fitted=fitted))
+        columns.append(column)
     if unfit:
         raise UnfitColumns(unfit)
-    return Preparation(columns=tuple(columns), kept=tuple(name for column in columns for name in column.outputs()))
+    varied = [name for name in made if not settings.drop_constant or np.ptp(made[name]) > 0]
+    kept = _first_of_each(varied, made) if settings.drop_duplicates else varied
+    if not kept:
+        raise UnfitColumns(
+            {name: Unfit("are constant in the training rows", len(table)) for name in table.column_names}
+        )
+    preparation = Preparation(columns=tuple(columns), kept=tuple(kept))
+    return Fitted(preparation, constant=len(made) - len(varied), duplicates=len(varied) - len(kept))
+
+
+def _fit_column(values: pa.ChunkedArray, rule: Rule, label: NDArray[np.float64] | None) -> Number | Category | Date:
+    match rule.kind:
+        case "category":
+            return fit_category(values, rule.categories, label)
+        case "date":
+            return fit_date(values, rule.dates, rule.numbers)
+        case _:
+            return fit_number(numbers_of(values), rule.numbers)
+
+
+def _first_of_each(names: Sequence[str], made: Mapping[str, Matrix]) -> list[str]:
+    """The names without those whose values an earlier one has too."""
+    first: dict[bytes, str] = {}
+    for name in names:
+        first.setdefault((made[name] + 0.0).tobytes(), name)  # -0.0 is 0.0
+    return list(first.values())

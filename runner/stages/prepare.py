@@ -11,10 +11,12 @@ from runner.errors import DataError
 from runner.files import canonical_json, write_json
 from runner.policy.audit import payload_bytes
 from runner.prepare.preparation import Preparation, as_it_is, fit, restore
-from runner.prepare.problems import UnfitColumns
+from runner.prepare.problems import Unfit, UnfitColumns
+from runner.spec.prepare import Prepare
 from runner.stages.context import Context
 
 UNFIT_FILE = "unfit_columns.json"
+FEATURES_FILE = "features.json"
 
 
 def prepare(context: Context) -> None:
@@ -23,15 +25,23 @@ def prepare(context: Context) -> None:
     Raises:
         DataError: where a column cannot be prepared; its name goes to the party's own folder only.
     """
-    context.gate.finish(context.everywhere(_prepare))
+    settings = context.spec.prepare
+    context.gate.finish(context.everywhere(lambda site: _prepare(site, settings)))
 
 
 def prepare_as_it_is(site: Site) -> None:
     """Take the table's numbers unchanged: for a model that was trained elsewhere, on such a matrix.
 
     Raises:
-        DataError: where a column has holes.
+        DataError: where a column holds other things than numbers, or holes.
     """
+    others = {
+        name: Unfit("hold no numbers", len(site.table.ids))
+        for name, rule in zip(site.table.names, site.table.rules, strict=True)
+        if rule.kind != "number"
+    }
+    if others:
+        raise unfit_error(site, UnfitColumns(others))
     apply_preparation(site, as_it_is(site.table.names, site.table.dtypes))
 
 
@@ -68,13 +78,21 @@ def unfit_error(site: Site, unfit: UnfitColumns) -> DataError:
     )
 
 
-def _prepare(site: Site) -> None:
+def _prepare(site: Site, settings: Prepare) -> None:
     table = site.table
     training = table.columns.filter(pa.array(~table.test))
+    label = None if table.label is None else table.label[~table.test]
     try:
-        preparation = fit(training, table.dtypes, table.rules)
+        fitted = fit(training, table.dtypes, table.rules, settings, label)
     except UnfitColumns as unfit:
         raise unfit_error(site, unfit) from None
-    apply_preparation(site, preparation)
-    site.note("prepare", "preparation", canonical_json(preparation.to_json()))
+    apply_preparation(site, fitted.preparation)
+    if fitted.constant or fitted.duplicates:
+        site.emit(
+            event="notice",
+            text=f"{site.party}: {fitted.constant} of its features are constant in the training rows, and "
+            f"{fitted.duplicates} repeat others; they are left out",
+        )
+    write_json(site.folder / FEATURES_FILE, fitted.preparation.described())
+    site.note("prepare", "preparation", canonical_json(fitted.preparation.to_json()))
     site.note("prepare", "features", payload_bytes(site.features))
