@@ -15,7 +15,7 @@ from runner.errors import BundleError
 from runner.files import canonical_json, make_private_dir, write_bytes
 from runner.keys.keyring import Keyring, signed_by
 
-FORMAT = 2
+FORMAT = 3
 Known = TypeVar("Known")
 
 
@@ -24,7 +24,7 @@ class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         features: how many it has.
-        columns: digest of its features' names and dtypes in order, under its own key.
+        columns: digest of its features' names and its columns' dtypes in order, under its own key.
         content: digest of its part before encryption, under its own key: equal for equal models.
         sealed: SHA-256 of its encrypted part; empty before it is encrypted.
     """

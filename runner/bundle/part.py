@@ -33,7 +33,10 @@ def content_digest(content: bytes, keys: Keyring) -> str:
 
 
 def columns_digest(names: Sequence[str], dtypes: Sequence[str], keys: Keyring) -> str:
-    """The digest of features' names and dtypes in order, under the party's key: nobody else can test a guess."""
+    """The digest of the features' names and of the table's dtypes in order, under the party's key.
+
+    Nobody else can test a guess.
+    """
     columns = json.dumps([list(names), list(dtypes)]).encode()
     return hmac.new(keys.derive("columns"), columns, hashlib.sha256).hexdigest()
 

@@ -1,6 +1,6 @@
 """Bundled data sets, written once as party tables so that they are read like any user's.
 
-Real ones come with scikit-learn; ``lenders`` is made up, and says so.
+Real ones come with scikit-learn; ``lenders`` is made up, and what is made up in ``clinics_raw`` says so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from runner.data.clinics_raw import clinics_raw, clinics_raw_later
 from runner.errors import DataError
 from runner.files import make_private_dir, write_atomically
 from runner.spec.suggest import advise
@@ -123,6 +124,8 @@ def _lenders(party: str) -> dict[str, pl.Series]:
 _MAKERS: dict[str, Callable[[str], dict[str, pl.Series]]] = {
     "breast_cancer": _breast_cancer,
     "clinics": _clinics,
+    "clinics_raw": clinics_raw,
+    "clinics_raw_later": clinics_raw_later,
     "diabetes": _diabetes,
     "lenders": _lenders,
 }

@@ -1,4 +1,4 @@
-"""One party's table, from its file to the form that training takes, or an error that holds no value of it."""
+"""One party's table, from its file to the form that its worker takes, or an error that holds no value of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandera.errors
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from runner.data.contract import Contract, build_contract
+from runner.data.kinds import raw_columns, rules_of
 from runner.data.split import held_out
-from runner.data.table import PreparedTable
+from runner.data.table import CheckedTable
 from runner.errors import DataError
 from runner.files import write_bytes
 from runner.spec.columns import columns_of
@@ -21,14 +23,15 @@ from runner.spec.model import Spec
 FAILURES = "data_failures.json"
 
 
-def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
+def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
     """Read ``party``'s table, hold it to its contract, and put its rows in the order of their ids.
 
     The full report of a failure, with the values, goes to ``data_failures.json`` in the party's own ``folder``;
     the error itself names columns, checks and counts only.
 
     Raises:
-        DataError: for a missing, unreadable or empty file, a broken contract, or a split without rows.
+        DataError: for a missing, unreadable or empty file, a broken contract, a column that nothing lets in, or a
+            split without rows.
     """
     contract = build_contract(spec, party)
     named = columns_of(spec, party)
@@ -36,19 +39,23 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
     _validate(party, frame, contract, folder)
+    rules = rules_of(spec, party, frame.schema, contract)
     ordered = frame.sort(spec.data.id)
     ids = ordered[spec.data.id].to_numpy()
     if ids.dtype == object:
         ids = ids.astype(str)
+    columns = raw_columns(ordered, contract.features, rules)
+    if spec.task.to_run() != "predict":
+        _refuse_empty(party, columns)
     test = _test_rows(spec, ids)
     label = _numbers(ordered, named.label) if named.label in named.read else None
     if label is not None and isinstance(spec.label, SingleLabel):
         _refuse_constant(spec, party, label[~test])
-    return PreparedTable(
+    return CheckedTable(
         ids=ids,
-        features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
-        names=contract.features,
+        columns=columns,
         dtypes=tuple(str(frame.schema[name]) for name in contract.features),
+        rules=rules,
         test=test,
         label=label,
         truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
@@ -84,6 +91,18 @@ def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]
             where=f"data.tables.{party}, the label's column",
             why="a model cannot learn to tell apart what is all the same",
             fix="bring rows with different labels, or change data.split.key",
+        )
+
+
+def _refuse_empty(party: str, columns: pa.Table) -> None:
+    """A column of holes alone says nothing; a batch that a model is applied to may have one."""
+    empty = [name for name in columns.column_names if columns[name].null_count == len(columns)]
+    if empty:
+        raise DataError(
+            f"{party}'s table has columns without any value",
+            where=f"data.tables.{party}, {', '.join(empty)}",
+            why="all of their rows are holes",
+            fix=f"bring the values, or name the columns in data.tables.{party}.ignore",
         )
 
 

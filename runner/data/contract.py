@@ -9,8 +9,9 @@ A contract is a class in a Python file of the party's own, named in the spec as 
         mean_radius: float = pa.Field(gt=0)
 
 Its columns, in its order, are the id, the label (at the label holder) and the features. On top of what it says, the
-runner holds every table to this: ids are unique and not null; features are numbers, not null, not NaN and not
-infinite; a label fits the objective.
+runner holds every table to this: ids are unique and not null; no number is infinite; where the contract does not say
+``nullable=True``, no feature is null or NaN; a label fits the objective. ``metadata={"prepare": {…}}`` of a column's
+Field says how it is prepared, where that is not what the spec says for its kind.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import copy
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +37,8 @@ from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
+LARGEST = 2**53  # up to here float64 has every whole number
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -44,10 +47,18 @@ class Contract:
     Attributes:
         schema: the pandera schema with the runner's own checks added.
         features: the feature columns, in order.
+        nullable: those of them that may have holes.
+        metadata: feature → what its Field says beside checks.
     """
 
     schema: pa.DataFrameSchema
     features: tuple[str, ...]
+    nullable: frozenset[str]
+    metadata: Mapping[str, Mapping[str, Any]]
+
+    def preparations(self) -> dict[str, Any]:
+        """Feature → what the contract says of its preparation."""
+        return {name: said["prepare"] for name, said in self.metadata.items() if "prepare" in said}
 
 
 def build_contract(spec: Spec, party: str) -> Contract:
@@ -80,19 +91,24 @@ def build_contract(spec: Spec, party: str) -> Contract:
             fix="add the party's feature columns to the class",
         )
     checked = {named.id: _strengthen(columns[named.id], unique=True)}
-    checked |= {name: _strengthen(columns[name], _finite()) for name in features}
+    nullable = frozenset(name for name in features if columns[name].nullable)
+    metadata = {name: columns[name].metadata or {} for name in features}
+    checked |= {
+        name: _strengthen(columns[name], _finite(holes=name in nullable), _exact(), nullable=name in nullable)
+        for name in features
+    }
     if named.owns is not None:
         checked[named.owns] = _strengthen(columns[named.owns])
     if named.label in named.read:
         checked[named.label] = _strengthen(
-            columns[named.label], _finite(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)
+            columns[named.label], _number(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)
         )
     if named.truth in named.read and named.truth not in checked:
-        checked[named.truth] = _strengthen(columns[named.truth], _finite(), *_domain(spec.sgb.objective))
+        checked[named.truth] = _strengthen(columns[named.truth], _number(), *_domain(spec.sgb.objective))
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    return Contract(schema, features)
+    return Contract(schema, features, nullable, metadata)
 
 
 def _load(party: str, reference: str) -> Any:
@@ -155,13 +171,39 @@ def _strengthen(column: Any, *checks: pa.Check, unique: bool = False, nullable: 
     )
 
 
-def _finite() -> pa.Check:
+def _number() -> pa.Check:
+    """A label is a finite number, or null where the column may be."""
+
     def finite(data: PolarsData) -> pl.LazyFrame:
         column = pl.col(data.key)
         is_number = data.lazyframe.collect_schema()[data.key].is_numeric()
         return data.lazyframe.select((column.is_null() | column.is_finite()) if is_number else pl.lit(False))
 
     return pa.Check(finite, name="finite_number", error="finite_number")
+
+
+def _finite(*, holes: bool) -> pa.Check:
+    """A feature that is a number is not infinite, and not NaN where there may be no holes."""
+
+    def finite(data: PolarsData) -> pl.LazyFrame:
+        column = pl.col(data.key)
+        if not data.lazyframe.collect_schema()[data.key].is_numeric():
+            return data.lazyframe.select(pl.lit(True))
+        allowed = ~column.is_infinite() if holes else column.is_finite()
+        return data.lazyframe.select(column.is_null() | allowed)
+
+    return pa.Check(finite, name="finite_number", error="finite_number")
+
+
+def _exact() -> pa.Check:
+    """A whole number keeps its value as float64."""
+
+    def exact(data: PolarsData) -> pl.LazyFrame:
+        column = pl.col(data.key)
+        is_whole = data.lazyframe.collect_schema()[data.key].is_integer()
+        return data.lazyframe.select(column.is_between(-LARGEST, LARGEST) if is_whole else pl.lit(True))
+
+    return pa.Check(exact, name="at_most_2_to_the_53", error="at_most_2_to_the_53")
 
 
 def _label_checks(spec: Spec) -> list[pa.Check]:

@@ -1,4 +1,4 @@
-"""A checked table in the form that training takes it, and its way from the checking process to the worker."""
+"""A checked table, and its way from the checking process to the worker."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ import json
 import os
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from runner.prepare.columns import canonical_bytes
+from runner.prepare.rules import Rule
+
 _OPTIONAL = ("label", "truth", "owns")
+_ABOUT = b"sgb-runner"
+_COLUMN = "column/"
 
 
 @dataclass(frozen=True)
-class PreparedTable:
-    """One party's rows in the order of their ids.
+class CheckedTable:
+    """One party's rows in the order of their ids, the features as they came.
 
     Attributes:
         ids: shape (rows,), int64 or str; unique, ascending.
-        features: shape (rows, features), float64, finite.
-        names: the features' names, in the contract's order.
-        dtypes: the features' types in the party's file, as polars names them.
+        columns: the feature columns, in the contract's order, with holes as nulls: numbers as float64, else bool,
+            text (large_string) or time (timestamp, microseconds, UTC).
+        dtypes: their types in the party's file, as polars names them.
+        rules: how each is to be prepared.
         test: shape (rows,), bool; True for the rows that are held out of training.
         label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
         truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
@@ -33,68 +41,78 @@ class PreparedTable:
     """
 
     ids: NDArray[np.generic]
-    features: NDArray[np.float64]
-    names: tuple[str, ...]
+    columns: pa.Table
     dtypes: tuple[str, ...]
+    rules: tuple[Rule, ...]
     test: NDArray[np.bool_]
     label: NDArray[np.float64] | None = None
     truth: NDArray[np.float64] | None = None
     owns: NDArray[np.bool_] | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in the contract's order."""
+        return tuple(self.columns.column_names)
+
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
         return _keyed(key, str(self.ids.dtype.kind).encode(), *(str(value).encode() for value in self.ids.tolist()))
 
-    def with_features(self, names: tuple[str, ...]) -> PreparedTable:
-        """The same rows with these features only, in this order."""
-        if names == self.names:
-            return self
-        places = [self.names.index(name) for name in names]
-        return replace(
-            self,
-            features=np.ascontiguousarray(self.features[:, places]),
-            names=names,
-            dtypes=tuple(self.dtypes[place] for place in places),
-        )
+    def with_rows(self, rows: NDArray[np.intp]) -> CheckedTable:
+        """These rows only, in this order."""
+        parts = {name: part[rows] for name in _OPTIONAL if (part := getattr(self, name)) is not None}
+        return replace(self, ids=self.ids[rows], columns=self.columns.take(rows), test=self.test[rows], **parts)
 
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
-        parts = [self.ids, self.features, self.test, self.label, self.truth, self.owns]
+        parts = [self.ids, self.test, self.label, self.truth, self.owns]
         return _keyed(
             key,
-            json.dumps([self.names, self.dtypes]).encode(),
+            _about(self),
+            *(canonical_bytes(column) for column in self.columns.columns),
             *(b"" if part is None else np.ascontiguousarray(part).tobytes() for part in parts),
         )
 
 
-def write_table(table: PreparedTable, descriptor: int) -> None:
-    """Put a table into anonymous memory."""
-    arrays = {"ids": table.ids, "features": table.features, "test": table.test, "names": np.array(table.names)}
-    arrays["dtypes"] = np.array(table.dtypes)
+def write_table(table: CheckedTable, descriptor: int) -> None:
+    """Put a table into anonymous memory, as Arrow IPC."""
+    arrays = {"ids": table.ids, "test": table.test}
     arrays |= {name: part for name in _OPTIONAL if (part := getattr(table, name)) is not None}
-    with io.FileIO(descriptor, "wb", closefd=False) as memory:
-        _refuse_objects(arrays)
-        np.savez(memory, **arrays)
+    whole = pa.table({name: pa.array(_plain(part)) for name, part in arrays.items()})
+    for name, column in zip(table.names, table.columns.columns, strict=True):
+        whole = whole.append_column(_COLUMN + name, column)
+    whole = whole.replace_schema_metadata({_ABOUT: _about(table)})
+    with io.FileIO(descriptor, "wb", closefd=False) as memory, pa.ipc.new_stream(memory, whole.schema) as stream:
+        stream.write_table(whole)
 
 
-def _refuse_objects(arrays: dict[str, NDArray[np.generic]]) -> None:
-    """savez of NumPy 1 pickles arrays of objects without a word; it has no allow_pickle."""
-    if any(array.dtype.hasobject for array in arrays.values()):
-        raise ValueError("an array of objects cannot be handed over with allow_pickle=False")
-
-
-def read_table(descriptor: int) -> PreparedTable:
+def read_table(descriptor: int) -> CheckedTable:
     """Take a table out of anonymous memory, and give the memory back."""
     os.lseek(descriptor, 0, os.SEEK_SET)
-    with io.FileIO(descriptor, "rb", closefd=True) as memory, np.load(memory, allow_pickle=False) as arrays:
-        return PreparedTable(
-            ids=arrays["ids"],
-            features=arrays["features"],
-            names=tuple(arrays["names"].tolist()),
-            dtypes=tuple(arrays["dtypes"].tolist()),
-            test=arrays["test"],
-            **{name: arrays[name] for name in _OPTIONAL if name in arrays},
-        )
+    with io.FileIO(descriptor, "rb", closefd=True) as memory, pa.ipc.open_stream(memory) as stream:
+        whole = stream.read_all()
+    about = json.loads(whole.schema.metadata[_ABOUT])
+    ids = whole["ids"].to_numpy()
+    return CheckedTable(
+        ids=ids.astype(str) if ids.dtype == object else ids,
+        columns=pa.table({name: whole[_COLUMN + name] for name in about["names"]}),
+        dtypes=tuple(about["dtypes"]),
+        rules=tuple(msgspec.convert(about["rules"], list[Rule])),
+        test=whole["test"].to_numpy(),
+        **{name: whole[name].to_numpy() for name in _OPTIONAL if name in whole.column_names},
+    )
+
+
+def _plain(part: NDArray[np.generic]) -> NDArray[np.generic]:
+    if part.dtype.hasobject:
+        raise ValueError("an array of objects cannot be handed over")
+    return part
+
+
+def _about(table: CheckedTable) -> bytes:
+    """What a table's arrays do not say themselves."""
+    about = {"names": table.names, "dtypes": table.dtypes, "rules": [msgspec.to_builtins(rule) for rule in table.rules]}
+    return json.dumps(about).encode()
 
 
 def _keyed(key: bytes, *parts: bytes) -> str:

@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runner.data.place import contract_path
-from runner.data.table import PreparedTable
+from runner.data.table import CheckedTable
 from runner.files import file_digest, make_private_dir, write_json
 from runner.keys.keyring import Keyring
 from runner.keys.store import PRIVATE_SNAPSHOT, open_keyring, run_secret_of
 from runner.policy.audit import AuditLog
+from runner.prepare.preparation import Preparation
 from runner.spec.model import Spec
 
 
@@ -28,7 +32,7 @@ class Site:
         keys: its keys; seeds and the keys of digests are derived from them.
         audit: its audit log.
         emit: sends an event to the driver.
-        prepared: its checked table, or None where it brings none.
+        checked: its checked table, or None where it brings none.
         facts: stage → what → digest of what the stage worked with and made, under the party's key: what a repeated run
             is compared by.
     """
@@ -38,19 +42,43 @@ class Site:
     keys: Keyring
     audit: AuditLog
     emit: Callable[..., Any]
-    prepared: PreparedTable | None
+    checked: CheckedTable | None
     facts: dict[str, dict[str, str]] = field(default_factory=dict)
+    _prepared: tuple[Preparation, NDArray[np.float64]] | None = None
 
     @property
-    def table(self) -> PreparedTable:
+    def table(self) -> CheckedTable:
         """Its table; a party that only brings its part of a model has none, and no stage asks it for one."""
-        if self.prepared is None:
+        if self.checked is None:
             raise AssertionError(f"{self.party} brought no table to this run")
-        return self.prepared
+        return self.checked
 
-    def use_features(self, names: tuple[str, ...]) -> None:
-        """Go on with these features of the table only, in this order."""
-        self.prepared = self.table.with_features(names)
+    @property
+    def preparation(self) -> Preparation:
+        """What made its features: fitted by stage `prepare`, or restored by stage `load`."""
+        return self._in_use()[0]
+
+    @property
+    def features(self) -> NDArray[np.float64]:
+        """Its features: shape (rows, features), float64, finite; the rows are those of ``table``."""
+        return self._in_use()[1]
+
+    def prepare_with(self, preparation: Preparation) -> None:
+        """Make the features from the table.
+
+        Raises:
+            UnfitColumns: where a column has what the preparation does not allow.
+        """
+        self._prepared = (preparation, preparation.apply(self.table.columns))
+
+    def forget_preparation(self) -> None:
+        """Have no features, until another preparation is given."""
+        self._prepared = None
+
+    def _in_use(self) -> tuple[Preparation, NDArray[np.float64]]:
+        if self._prepared is None:
+            raise AssertionError(f"{self.party}'s table was not prepared")
+        return self._prepared
 
     def note(self, stage: str, what: str, content: bytes) -> None:
         """Keep the digest of something that this party worked with or made in a stage."""
@@ -71,7 +99,7 @@ def open_site(
     spec: Spec,
     party: str,
     folder: Path,
-    table: PreparedTable | None,
+    table: CheckedTable | None,
     emit: Callable[..., Any],
     original: Path | None = None,
 ) -> Site:

@@ -75,6 +75,11 @@ def _align(spec: Spec) -> Iterator[Flow]:
         yield Flow("align", "row_counts", ROW_COUNT, party, TERMINAL, needed=False)
 
 
+def _prepare(spec: Spec) -> Iterator[Flow]:
+    """Each party prepares its own columns, and keeps what it learned of them."""
+    yield from ()
+
+
 def _label(spec: Spec) -> Iterator[Flow]:
     """Bringing the parts of the label together: see the label modes in ``spec.label``."""
     label = spec.label
@@ -200,6 +205,7 @@ def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow
 
 _BY_STAGE = {
     "align": _align,
+    "prepare": _prepare,
     "label": _label,
     "train": _train,
     "explain": _explain,

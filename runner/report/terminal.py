@@ -14,6 +14,7 @@ TITLES = {
     "validate": "check tables",
     "open": "open cluster",
     "align": "align ids",
+    "prepare": "prepare columns",
     "label": "join labels",
     "explain": "explain",
     "train": "train",

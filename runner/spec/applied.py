@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.errors import SpecError
 
-FIXED = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=")
+FIXED = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=", "prepare.", "prepare=")
 OF_PREDICTION = ("predict", "predict_column")  # of the label section, this run's own
 
 
@@ -40,7 +40,8 @@ def settle_applied(config: DictConfig, overrides: Sequence[str], saved: Mapping[
             label[name] = config.label[name]
     settled = config.copy()
     OmegaConf.set_struct(settled, False)
-    for section, values in OmegaConf.create({"sgb": saved["sgb"], "crypto": saved["crypto"], "label": label}).items():
+    taken = {"sgb": saved["sgb"], "crypto": saved["crypto"], "label": label, "prepare": saved.get("prepare", {})}
+    for section, values in OmegaConf.create(taken).items():
         settled[section] = values
     return settled
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from runner.errors import SpecError
 from runner.spec.check_label import check_label
 from runner.spec.check_predict import check_predict
+from runner.spec.check_prepare import check_prepare
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.model import (
     ALL,
@@ -35,6 +36,7 @@ def check(spec: Spec) -> None:
     """
     _check_parties(spec)
     check_label(spec)
+    check_prepare(spec)
     _check_policy(spec)
     check_predict(spec)
     _check_sgb(spec)

@@ -8,18 +8,21 @@ from msgspec import Meta, field
 
 from runner.spec.base import PartyName, Seconds, Section, Share
 from runner.spec.label import NONE, SAME, Label
+from runner.spec.prepare import Prepare
 from runner.spec.sgb import SgbSettings
 
 Plan = Literal["train_predict", "train", "predict", "export", "import"]
-Stage = Literal["align", "label", "train", "explain", "import", "save", "load", "predict", "evaluate", "export"]
+Stage = Literal[
+    "align", "prepare", "label", "train", "explain", "import", "save", "load", "predict", "evaluate", "export"
+]
 Engine = Literal["sgb", "ss_xgb"]
 PredictMode = Literal["open_to_label_holder", "sealed", "complete"]
 ExportFormat = Literal["secretflow", "serving", "xgboost", "onnx"]
 Form = Literal["score", "rounded", "class", "top_k"]
 
 STAGES: dict[Plan, tuple[Stage, ...]] = {
-    "train_predict": ("align", "label", "train", "explain", "save", "load", "predict", "evaluate"),
-    "train": ("align", "label", "train", "explain", "save"),
+    "train_predict": ("align", "prepare", "label", "train", "explain", "save", "load", "predict", "evaluate"),
+    "train": ("align", "prepare", "label", "train", "explain", "save"),
     "predict": ("align", "load", "explain", "predict", "evaluate"),
     "export": ("load", "export"),
     "import": ("import", "save"),
@@ -231,6 +234,7 @@ class Spec(Section, frozen=True, kw_only=True):
     task: Task
     parties: dict[PartyName, Party]
     data: Data
+    prepare: Prepare = field(default_factory=Prepare)
     label: Label
     sgb: SgbSettings
     crypto: Crypto

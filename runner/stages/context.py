@@ -65,15 +65,15 @@ class Context:
 
     def test_features(self) -> FedNdarray:
         """The features of the rows to predict; each party's columns stay at that party."""
-        return self._features(self.everywhere(lambda site: site.table.features[site.table.test]))
+        return self._features(self.everywhere(lambda site: site.features[site.table.test]))
 
     def training_features(self, present: Mapping[str, PYUObject] | None) -> FedNdarray:
         """The features of the training rows, of those with a label where ``present`` says which have one."""
         if present is None:
-            return self._features(self.everywhere(lambda site: site.table.features[~site.table.test]))
+            return self._features(self.everywhere(lambda site: site.features[~site.table.test]))
 
         def select(site: Site, present: Any) -> Any:
-            return site.table.features[~site.table.test & present]
+            return site.features[~site.table.test & present]
 
         return self._features({party: self.at(party, select, mask) for party, mask in present.items()})
 

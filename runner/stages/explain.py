@@ -41,7 +41,8 @@ def explain(context: Context, model: SgbModel) -> None:
 
 def _gains(form: str) -> Any:
     def gains(site: Site, *trees: Any) -> dict[str, float]:
-        found = dict.fromkeys(site.table.names, 0.0)
+        names = site.preparation.features
+        found = dict.fromkeys(names, 0.0)
         for tree in trees:
             if not has_gains({**tree.to_dict(), GAINS: tree.split_gains}):
                 raise BundleError(
@@ -51,7 +52,7 @@ def _gains(form: str) -> Any:
                     fix="set explain.importance=false, or train a model with this runner",
                 )
             for feature, gain in tree.gain_statistics()[0].items():
-                found[site.table.names[feature]] += float(gain)
+                found[names[feature]] += float(gain)
         return found if form == "by_name" else {"total": sum(found.values())}
 
     return gains

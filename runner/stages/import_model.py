@@ -14,6 +14,7 @@ from runner.export.secretflow_files import Declared, read_secretflow_files
 from runner.export.trees import LEAF, shape_digest
 from runner.policy.flows import OWN_SPLITS, SHAPE
 from runner.stages.context import Context
+from runner.stages.prepare import prepare_as_it_is
 from runner.stages.trees import assemble
 
 
@@ -31,7 +32,8 @@ def import_model(context: Context) -> SgbModel:
     declared = Declared(spec.label.holder, spec.sgb.objective, spec.sgb.base_score)
 
     def read(site: Site) -> dict[str, Any]:
-        return read_secretflow_files(Path(folders[site.party]), site.party, len(site.table.names), declared)
+        prepare_as_it_is(site)
+        return read_secretflow_files(Path(folders[site.party]), site.party, len(site.preparation.features), declared)
 
     parts = context.everywhere(read)
     trees = _require_one_shape(context, parts)
@@ -43,7 +45,7 @@ def _require_one_shape(context: Context, parts: dict[str, PYUObject]) -> int:
     """The number of trees, after making sure that it, the trees' shape and the numbers of features agree."""
 
     def describe(site: Site, part: dict[str, Any]) -> str:
-        return f"{len(site.table.names)} {len(part['trees'])} {shape_digest(part['trees'])}"
+        return f"{len(site.preparation.features)} {len(part['trees'])} {shape_digest(part['trees'])}"
 
     own = {party: context.at(party, describe, part) for party, part in parts.items()}
     told = context.gate.exchange(own, stage="import", kind="model_parts", form=SHAPE)

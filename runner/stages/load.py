@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from secretflow.device import PYUObject
@@ -15,7 +14,9 @@ from runner.engine.site import Site
 from runner.errors import BundleError
 from runner.files import write_json
 from runner.policy.flows import SIGNATURE, WHOLE_PART
+from runner.prepare.preparation import Preparation
 from runner.stages.context import Context
+from runner.stages.prepare import apply_preparation, preparation_of
 from runner.stages.secret import restore
 from runner.stages.signing import exchange_signatures
 from runner.stages.trees import assemble
@@ -28,16 +29,17 @@ def load(context: Context) -> Any:
 
     Before anything is computed: every party holds the same manifest and signs it with the key that the others know,
     each part is the one that the manifest names, the roles are those of the training, and each party's table has the
-    features that its part was trained on. The table's columns are then put in the order of the training.
+    columns that its part was trained on. The features are then made of them as in the training.
 
     Raises:
         BundleError: where any of this does not hold.
+        DataError: where a column has what its preparation does not allow.
     """
     manifest = _agreed_manifest(context)
 
     def read(site: Site) -> dict[str, Any]:
         part = _read_part(context, site, manifest)
-        _arrange(site, part)
+        _make_features(site, part)
         return part
 
     parts = {party: context.at(party, read) for party in context.devices}
@@ -76,9 +78,8 @@ def collect_parts(context: Context, at: str) -> PYUObject:
         received.append(part)
 
     def gather(site: Site, *parts: dict[str, Any]) -> list[dict[str, Any]]:
-        features = {name for part in parts for name in part["features"]}
-        if site.prepared is not None and (missing := sorted(features - set(site.prepared.names))):
-            raise _other_features(site, missing, {})
+        if site.checked is not None:
+            _require_columns(site, *map(preparation_of, parts))
         return list(parts)
 
     parts = context.at(at, gather, *received)
@@ -112,28 +113,33 @@ def _read_part(context: Context, site: Site, manifest: Manifest) -> dict[str, An
     return read_part(context.bundles[site.party], trained, manifest, site.keys)
 
 
-def _arrange(site: Site, part: dict[str, Any]) -> None:
-    """Put the table's features in the order of the training; leave out what the model does not know."""
-    found = dict(zip(site.table.names, site.table.dtypes, strict=True))
-    trained = dict(zip(part["features"], part["dtypes"], strict=True))
-    missing = [name for name in trained if name not in found]
-    retyped = {
-        name: f"{found[name]}, in training {dtype}"
-        for name, dtype in trained.items()
-        if found.get(name, dtype) != dtype
-    }
-    if missing or retyped:
-        raise _other_features(site, missing, retyped)
-    extra = len(found) - len(trained)
+def _make_features(site: Site, part: dict[str, Any]) -> None:
+    """Make the features as in the training; leave out what the model does not know."""
+    preparation = preparation_of(part)
+    extra = _require_columns(site, preparation)
     if extra:
         site.emit(event="notice", text=f"{site.party}: {extra} of its columns are not in the model, and are not used")
-    site.use_features(tuple(trained))
+    apply_preparation(site, preparation)
 
 
-def _other_features(site: Site, missing: list[str], retyped: Mapping[str, str]) -> BundleError:
-    """The error that all may read; the names go to the party's own folder."""
-    write_json(site.folder / MISMATCH_FILE, {"missing": missing, "retyped": dict(retyped)})
-    return BundleError(
+def _require_columns(site: Site, *preparations: Preparation) -> int:
+    """The number of the table's columns that no preparation knows, where it has all that they do know.
+
+    Raises:
+        BundleError: that all may read, where it has not; the names go to the party's own folder.
+    """
+    table, known = site.table, set[str]()
+    missing: list[str] = []
+    retyped: dict[str, str] = {}
+    for preparation in preparations:
+        difference = preparation.difference(dict(zip(table.names, table.dtypes, strict=True)))
+        missing += difference.missing
+        retyped |= difference.retyped
+        known |= set(preparation.names)
+    if not missing and not retyped:
+        return len(set(table.names) - known)
+    write_json(site.folder / MISMATCH_FILE, {"missing": missing, "retyped": retyped})
+    raise BundleError(
         f"{site.party}'s features are not those of the training",
         where=f"data.tables.{site.party}",
         why=f"{len(missing)} of the model's features are missing in its table or contract, "

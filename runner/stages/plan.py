@@ -18,6 +18,7 @@ from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
 from runner.stages.load import collect_parts, load, own_parts
 from runner.stages.predict import Scores, deliver_predictions
+from runner.stages.prepare import forget_preparations, prepare
 from runner.stages.save import save
 from runner.stages.score import score_completely, score_openly, score_sealed
 from runner.stages.secret import score_on_shares, train_on_shares
@@ -55,6 +56,8 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
     match stage:
         case "align":
             align(context)
+        case "prepare":
+            prepare(context)
         case "label":
             progress.labels = join_labels(context)
         case "train":
@@ -69,6 +72,7 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             if context.spec.train.checkpoint_every:
                 drop_checkpoints(context)
             progress.model = None
+            forget_preparations(context)
         case "load":
             progress.model = _load(context)
         case "predict":

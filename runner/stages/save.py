@@ -48,10 +48,10 @@ def _entries(context: Context, contents: dict[str, PYUObject]) -> dict[str, Part
     made_by = "train" if "train" in context.spec.stages() else "import"
 
     def describe(site: Site, content: bytes) -> str:
-        table = site.table
+        preparation = site.preparation
         site.note(made_by, "model part", content)
-        columns = columns_digest(table.names, table.dtypes, site.keys)
-        return f"{len(table.names)} {columns} {content_digest(content, site.keys)}"
+        columns = columns_digest(preparation.features, preparation.dtypes, site.keys)
+        return f"{len(preparation.features)} {columns} {content_digest(content, site.keys)}"
 
     described = {party: context.at(party, describe, content) for party, content in contents.items()}
     entries = {}
@@ -117,5 +117,7 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
 
 
 def _part(site: Site, model: dict[str, Any]) -> bytes:
-    table = site.table
-    return part_bytes({"party": site.party, "features": list(table.names), "dtypes": list(table.dtypes), **model})
+    preparation = site.preparation
+    return part_bytes(
+        {"party": site.party, "features": list(preparation.features), "prepare": preparation.to_json(), **model}
+    )

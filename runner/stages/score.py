@@ -7,14 +7,17 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pyarrow as pa
 from secretflow.device import PYUObject, SPUObject
 from secretflow.ml.boost.sgb_v.core.distributed_tree.split_tree import from_dict as split_tree_from_dict
 from secretflow.ml.boost.sgb_v.model import SgbModel
 
 from runner.engine.site import Site
 from runner.policy.flows import LEAVES
+from runner.prepare.problems import UnfitColumns
 from runner.stages.context import Context
 from runner.stages.predict import Scores
+from runner.stages.prepare import preparation_of, unfit_error
 
 Array = Any
 BLOCK_CELLS = 1 << 19  # rows x leaves that enter the SPU at once
@@ -108,7 +111,7 @@ def _multiply_and_sum(entered: list[Array]) -> Array:
 
 
 def score_completely(context: Context, parts: PYUObject) -> Scores:
-    """``predict.at`` applies the whole model on its own table, which has every party's features.
+    """``predict.at`` applies the whole model on its own table, which has every party's columns.
 
     Args:
         parts: all parties' parts of the model, at ``predict.at``.
@@ -117,20 +120,27 @@ def score_completely(context: Context, parts: PYUObject) -> Scores:
     objective, base = context.spec.sgb.objective, context.spec.sgb.base_score
 
     def apply(site: Site, parts: list[dict[str, Any]]) -> Array:
-        table = site.table
-        place = {name: index for index, name in enumerate(table.names)}
+        batch = site.table.columns.filter(pa.array(site.table.test))
+        features = [_prepared(site, part, batch) for part in parts]
         weights = next(part["leaf_weights"] for part in parts if "leaf_weights" in part)
-        raw = np.zeros(int(table.test.sum()), dtype=np.float32)
+        raw = np.zeros(len(batch), dtype=np.float32)
         for index, leaf_weights in enumerate(weights):
             reached: Any = True
-            for part in parts:
-                columns = table.features[table.test][:, [place[name] for name in part["features"]]]
+            for part, columns in zip(parts, features, strict=True):
                 tree = split_tree_from_dict(part["trees"][index])
-                reached = reached & (np.asarray(tree.predict_leaf_select(np.ascontiguousarray(columns))) != 0)
+                reached = reached & (np.asarray(tree.predict_leaf_select(columns)) != 0)
             raw += reached.astype(np.float32) @ np.asarray(leaf_weights, dtype=np.float32).reshape(-1)
         return finisher(objective, base)(raw)
 
     return Scores(context.at(at, apply, parts), None, _same)
+
+
+def _prepared(site: Site, part: dict[str, Any], batch: pa.Table) -> Array:
+    """The features that one party's part of the model looks at, made as that party makes them."""
+    try:
+        return preparation_of(part).apply(batch)
+    except UnfitColumns as unfit:
+        raise unfit_error(site, unfit) from None
 
 
 def finisher(objective: str, base: float) -> Callable[[Array], Array]:

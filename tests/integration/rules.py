@@ -24,12 +24,13 @@ from runner.engine.narrow import import_secretflow
 import_secretflow()
 
 import numpy as np  # noqa: E402
+from made_tables import made_table  # noqa: E402
 from msgspec.structs import replace  # noqa: E402
 from secretflow.device import PYUObject  # noqa: E402
 from support import make_spec  # noqa: E402
 
 from runner.cluster.tls import Identity, make_identities  # noqa: E402
-from runner.data.table import PreparedTable  # noqa: E402
+from runner.data.table import CheckedTable  # noqa: E402
 from runner.engine.site import Site, open_site  # noqa: E402
 from runner.engine.spu import TYPES, make_spu, protocol_of  # noqa: E402
 from runner.engine.start import make_devices, start_production  # noqa: E402
@@ -69,11 +70,9 @@ def specs_of(protocol: str, parties: tuple[str, ...], folder: Path) -> dict[str,
     }
 
 
-def table_of(column: Any) -> PreparedTable:
+def table_of(column: Any) -> CheckedTable:
     rows = np.arange(len(column))
-    return PreparedTable(
-        ids=rows, features=np.zeros((len(rows), 1)), names=("x",), dtypes=("Float64",), test=rows % 4 == 0, label=column
-    )
+    return made_table(rows, np.zeros((len(rows), 1)), ["x"], rows % 4 == 0, label=column)
 
 
 class House:
@@ -93,7 +92,7 @@ class House:
     def context(self, rule: str, *more: Decision) -> Context:
         spec = self.specs[rule]
         opened = open_site(spec, self.party, self.folder, None, lambda **event: None)
-        site = dataclasses.replace(opened, prepared=table_of(self.columns[rule]))
+        site = dataclasses.replace(opened, checked=table_of(self.columns[rule]))
         devices = make_devices(spec)
         gate = Gate((*decide(spec), *more), devices, {self.party: site.audit}, {self.party: site.emit})
         return Context(spec, devices, {self.party: site}, gate, "nonce", {}, connect_spu=self.spu)

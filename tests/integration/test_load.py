@@ -15,24 +15,27 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hydra import compose, initialize_config_dir
 from integration.launch import PARTIES, SMALL, Finished, table_path, write_tables
+from made_tables import matrix_of
 from support import Command, type_command
 
 from runner.bundle.layout import MANIFEST, PART, PART_KEY, SIGNATURES
 from runner.data.check import check_table
-from runner.data.table import PreparedTable
+from runner.data.table import CheckedTable
 from runner.earlier import settle
 from runner.errors import BundleError, DataError
 from runner.keys.store import write_secret
+from runner.prepare.rules import Rule
 from runner.spec.compose import config_dir, to_spec
 from runner.spec.model import Spec
 
 pytestmark = pytest.mark.processes
 
 FILES = (MANIFEST, SIGNATURES, PART, PART_KEY)
-Tables = dict[str, PreparedTable]
+Tables = dict[str, CheckedTable]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ class Loading:
         self.events: list[dict[str, Any]] = []
         self.sites: dict[str, Any] = {}
 
-    def __call__(self, spec: Spec, **changed: PreparedTable) -> Any:
+    def __call__(self, spec: Spec, **changed: CheckedTable) -> Any:
         from runner.bundle.layout import bundle_folder
         from runner.engine.site import open_site
         from runner.engine.start import make_devices
@@ -123,13 +126,24 @@ def loading(place: Path, main_run: Finished, tables: Tables, secretflow: None) -
     return Loading(tables)
 
 
-def refused(loading: Loading, spec: Spec | None = None, **changed: PreparedTable) -> BundleError:
+def refused(loading: Loading, spec: Spec | None = None, **changed: CheckedTable) -> BundleError:
     with pytest.raises(BundleError) as caught:
         loading(spec or spec_of_predicting(), **changed)
     error = caught.value
     assert error.code == 8
     assert all((error.what, error.where, error.why, error.fix))
     return error
+
+
+def with_columns(table: CheckedTable, names: tuple[str, ...]) -> CheckedTable:
+    """The same rows with these columns only, in this order."""
+    places = [table.names.index(name) for name in names]
+    return replace(
+        table,
+        columns=table.columns.select(list(names)),
+        dtypes=tuple(table.dtypes[place] for place in places),
+        rules=tuple(table.rules[place] for place in places),
+    )
 
 
 def own(party: str) -> Path:
@@ -222,10 +236,10 @@ def test_a_party_that_is_known_by_another_key_is_found(loading: Loading) -> None
 
 def test_columns_in_another_order_are_put_in_order(loading: Loading, tables: Tables) -> None:
     table = tables["alice"]
-    loading(spec_of_predicting(), alice=table.with_features(tuple(reversed(table.names))))
-    used = loading.sites["alice"].table
-    assert used.names == table.names
-    assert used.features.tobytes() == table.features.tobytes()
+    loading(spec_of_predicting(), alice=with_columns(table, tuple(reversed(table.names))))
+    used = loading.sites["alice"]
+    assert used.preparation.features == table.names
+    assert used.features.tobytes() == matrix_of(table).tobytes()
     assert loading.events == []
 
 
@@ -233,9 +247,9 @@ def test_extra_columns_are_left_out_and_told_without_names(loading: Loading, tab
     table = tables["bob"]
     extra = replace(
         table,
-        features=np.column_stack([np.ones(len(table.ids)), table.features]),
-        names=("secret_column", *table.names),
+        columns=table.columns.add_column(0, "secret_column", pa.array(np.ones(len(table.ids)))),
         dtypes=("Int64", *table.dtypes),
+        rules=(Rule(kind="number"), *table.rules),
     )
     loading(spec_of_predicting(), bob=extra)
     (notice,) = loading.events
@@ -247,13 +261,13 @@ def test_extra_columns_are_left_out_and_told_without_names(loading: Loading, tab
 @pytest.mark.parametrize(
     ("change", "missing", "retyped"),
     [
-        (lambda table: replace(table, names=("other", *table.names[1:])), 1, 0),
+        (lambda table: replace(table, columns=table.columns.rename_columns(["other", *table.names[1:]])), 1, 0),
         (lambda table: replace(table, dtypes=("Int64", *table.dtypes[1:])), 0, 1),
-        (lambda table: table.with_features(table.names[2:]), 2, 0),
+        (lambda table: with_columns(table, table.names[2:]), 2, 0),
     ],
 )
 def test_renamed_retyped_and_missing_columns_are_counted_for_all_and_named_at_their_owner(
-    loading: Loading, tables: Tables, change: Callable[[PreparedTable], PreparedTable], missing: int, retyped: int
+    loading: Loading, tables: Tables, change: Callable[[CheckedTable], CheckedTable], missing: int, retyped: int
 ) -> None:
     error = refused(loading, alice=change(tables["alice"]))
     assert f"{missing} of the model's features are missing" in error.why
@@ -297,7 +311,7 @@ def assert_told(done: subprocess.CompletedProcess[str], place: Path, code: int, 
 
 def raise_format() -> None:
     path = own("carol") / MANIFEST
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 3}))
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 9}))
 
 
 AT_ONCE: dict[str, tuple[Callable[[], Any], list[str], str]] = {
@@ -309,7 +323,7 @@ AT_ONCE: dict[str, tuple[Callable[[], Any], list[str], str]] = {
         "now: alice, bob, carol, dave",
     ),
     "file missing": (lambda: (own("bob") / SIGNATURES).unlink(), [], "bob's part of the model is not there"),
-    "newer format": (raise_format, [], "carol's bundle has format 3"),
+    "newer format": (raise_format, [], "carol's bundle has format 9"),
     "signature changed": (lambda: flip(own("bob") / SIGNATURES), [], "bob's bundle is damaged"),
 }
 

@@ -22,6 +22,7 @@ ORDER = (
     ("bundle",),
     ("export",),
     ("cluster",),
+    ("prepare",),
     ("data",),
     ("engine",),
     ("stages",),

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from made_tables import matrix_of
 
 from runner.data.check import FAILURES, check_table
-from runner.data.table import PreparedTable
+from runner.data.table import CheckedTable
 from runner.errors import DataError
 from runner.spec.parse import parse
 
@@ -59,7 +60,7 @@ class Desk:
         self.contract.write_text(CONTRACT)
         self._changed = changed
 
-    def check(self, table: pl.DataFrame | None, **settings: Any) -> PreparedTable:
+    def check(self, table: pl.DataFrame | None, **settings: Any) -> CheckedTable:
         if table is not None:
             table.write_parquet(self.table)
         changes = {
@@ -99,9 +100,9 @@ def test_good_table_is_prepared(desk: Desk) -> None:
     assert prepared.ids.tolist() == sorted(frame()["number"].to_list())
     assert prepared.ids.dtype.kind == "U"
     assert prepared.names == ("width", "height")
-    assert prepared.features.dtype == np.float64
-    assert prepared.features.shape == (ROWS, 2)
-    assert prepared.features[:, 0].tolist() == [row / 10 for row in range(ROWS)]
+    assert matrix_of(prepared).dtype == np.float64
+    assert matrix_of(prepared).shape == (ROWS, 2)
+    assert matrix_of(prepared)[:, 0].tolist() == [row / 10 for row in range(ROWS)]
     assert prepared.label is not None
     assert prepared.label.tolist() == [row % 2 for row in range(ROWS)]
     assert 0 < prepared.test.sum() < ROWS

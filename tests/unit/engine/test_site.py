@@ -7,21 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_tables import made_table
 
-from runner.data.table import PreparedTable
 from runner.engine.site import Site, open_site
 from runner.errors import BundleError
 from runner.keys.keyring import Keyring
+from runner.prepare.preparation import as_it_is
 from runner.spec.parse import parse
 
-TABLE = PreparedTable(
-    ids=np.array(["a"]),
-    features=np.zeros((1, 1)),
-    names=("x",),
-    dtypes=("Float64",),
-    label=None,
-    test=np.array([False]),
-)
+TABLE = made_table(["a"], [[0.5]], ["x"], [False])
 
 
 def site(secret: bytes, folder: Path) -> Site:
@@ -54,9 +48,21 @@ def test_seeds_do_not_show_the_secret(tmp_path: Path) -> None:
 def test_party_without_a_table_has_none_to_ask_for(tmp_path: Path, changed: Any) -> None:
     spec = parse(changed({"parties.alice.key_file": str(tmp_path / "keys" / "secret.key")}))
     opened = open_site(spec, "alice", tmp_path / "run", None, lambda **event: None)
-    assert opened.prepared is None
+    assert opened.checked is None
     with pytest.raises(AssertionError, match="alice brought no table"):
         _ = opened.table
+
+
+def test_site_has_features_once_they_are_prepared_and_until_that_is_forgotten(tmp_path: Path) -> None:
+    one = site(b"a" * 32, tmp_path)
+    with pytest.raises(AssertionError, match="was not prepared"):
+        _ = one.features
+    one.prepare_with(as_it_is(TABLE.names, TABLE.dtypes))
+    assert one.features.tolist() == [[0.5]]
+    assert one.preparation.features == ("x",)
+    one.forget_preparation()
+    with pytest.raises(AssertionError, match="was not prepared"):
+        _ = one.preparation
 
 
 def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, changed: Any) -> None:
@@ -68,7 +74,7 @@ def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, chang
     assert opened.folder.stat().st_mode & 0o777 == 0o700
     opened.audit.record("sent", {}, b"payload")
     assert (opened.folder / "audit.jsonl").exists()
-    assert opened.table is opened.prepared is TABLE
+    assert opened.table is opened.checked is TABLE
     secret = bytes.fromhex((tmp_path / "keys" / "secret.key").read_text())
     assert opened.derive("bundle") == Keyring("alice", secret).derive("bundle")
     assert set(opened.facts["validate"]) == {"file", "contract", "table"}

@@ -36,7 +36,7 @@ def test_settings_are_those_of_the_interrupted_run() -> None:
 
 
 def test_plan_is_this_runs() -> None:
-    assert resumed("task=train").stages() == ("align", "label", "train", "save")
+    assert resumed("task=train").stages() == ("align", "prepare", "label", "train", "save")
     assert resumed().stages()[-1] == "evaluate"
     assert resumed("outputs=elsewhere").outputs == "elsewhere"
 

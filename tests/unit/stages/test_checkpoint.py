@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_tables import made_table
 
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
-from runner.data.table import PreparedTable
 from runner.errors import BundleError, DataError, RunnerError
 from runner.keys.keyring import Keyring
 from runner.policy.audit import AuditLog
 from runner.policy.decide import decide
+from runner.prepare.preparation import as_it_is
 from runner.spec.parse import parse
 
 Changed = Callable[..., dict[str, Any]]
@@ -69,7 +70,7 @@ class House:
         blocks = {party: np.round(draw.normal(size=(ROWS, COLUMNS)), 1) for party in ORDER}
         total = sum(block.sum(axis=1) for block in blocks.values()) + draw.normal(size=ROWS)
         self.tables = {
-            party: PreparedTable(
+            party: made_table(
                 ids=np.arange(ROWS),
                 features=block,
                 names=tuple(f"{party}_{column}" for column in range(COLUMNS)),
@@ -99,6 +100,7 @@ class House:
             own.mkdir(parents=True, exist_ok=True)
             audit = AuditLog(own / "audit.jsonl", b"audit")
             sites[party] = Site(party, own, self.keys[party], audit, emit, self.tables[party])
+            sites[party].prepare_with(as_it_is(self.tables[party].names, self.tables[party].dtypes))
         gate = Gate(
             decide(spec),
             self._devices,
