@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runner.data.split import places
 from runner.errors import DataError
+from runner.spec.model import FoldsBy
 
-FoldsBy = Literal["random", "stratified", "group", "time"]
 Blocks = NDArray[np.int16]
 
 

@@ -28,6 +28,11 @@ Kind = Literal[
 ]
 
 IDS = "keyed digest and count of the ids"
+FOLDS = {
+    "stratified": "the fold of each row, dealt evenly within each class of the label",
+    "group": "the fold of each row, dealt by a column: rows of one value together",
+    "time": "the fold of each row, in the order of a column",
+}
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
@@ -78,6 +83,13 @@ def _align(spec: Spec) -> Iterator[Flow]:
 def _prepare(spec: Spec) -> Iterator[Flow]:
     """Each party prepares its own columns, and keeps what it learned of them."""
     yield from ()
+
+
+def _folds(spec: Spec) -> Iterator[Flow]:
+    dealer = spec.cv.dealer(spec.label.holder)
+    for party in spec.party_order():
+        if dealer is not None and party != dealer:
+            yield Flow("folds", "protocol", FOLDS[spec.cv.by], dealer, party)
 
 
 def _label(spec: Spec) -> Iterator[Flow]:
@@ -206,6 +218,7 @@ def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow
 _BY_STAGE = {
     "align": _align,
     "prepare": _prepare,
+    "folds": _folds,
     "label": _label,
     "train": _train,
     "explain": _explain,

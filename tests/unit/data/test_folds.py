@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.data.folds import FoldsBy, blocks_of, rows_of_fold
+from runner.data.folds import blocks_of, rows_of_fold
 from runner.errors import DataError
+from runner.spec.model import FoldsBy
 
 WAYS: tuple[FoldsBy, ...] = ("random", "stratified", "group", "time")
 
