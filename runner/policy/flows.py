@@ -46,6 +46,7 @@ CURVE = "training metric per tree"
 CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
+FOLD_METRICS = "test metrics of each fold"
 WHOLE_PART = "its whole part of the model"
 
 
@@ -182,6 +183,8 @@ def _predict(spec: Spec) -> Iterator[Flow]:
         for party in others:
             yield Flow("predict", "protocol", LEAVES, party, source)
         yield Flow("predict", "predictions", "score", source, source)
+    if spec.task.to_run() == "cv":
+        return  # scores of folds are measured, and go no further
     for recipient in recipients:
         if recipient != source:
             if spec.policy.predictions.own_rows:
@@ -201,11 +204,12 @@ def _evaluate(spec: Spec) -> Iterator[Flow]:
         yield Flow("evaluate", "predictions", "score", SPU, evaluator)
     elif evaluator != spec.label.holder:
         yield Flow("evaluate", "predictions", "score", spec.label.holder, evaluator)
-    yield Flow("evaluate", "metrics", METRICS, evaluator, evaluator)
+    form = FOLD_METRICS if spec.task.to_run() == "cv" else METRICS
+    yield Flow("evaluate", "metrics", form, evaluator, evaluator)
     for recipient in spec.party_order():
         if recipient != evaluator and spec.policy.metrics.includes(recipient):
-            yield Flow("evaluate", "metrics", METRICS, evaluator, recipient)
-    yield Flow("evaluate", "metrics", METRICS, evaluator, TERMINAL, needed=False)
+            yield Flow("evaluate", "metrics", form, evaluator, recipient)
+    yield Flow("evaluate", "metrics", form, evaluator, TERMINAL, needed=False)
 
 
 def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow]:

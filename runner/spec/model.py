@@ -106,8 +106,8 @@ class CrossValidation(Section, frozen=True, kw_only=True):
     """Folds of task=cv: how many, and how the rows are dealt (see :mod:`runner.data.folds`).
 
     ``random``: by a keyed hash of the id. ``stratified``: as many of each class in every fold, dealt at the label
-    holder. ``group`` and ``time``: by ``column`` of the table of ``at``, which is then no feature. With ``refit`` a model
-    is trained on all rows afterwards and saved. ``data.split`` has no effect: every row is in a fold.
+    holder. ``group`` and ``time``: by ``column`` of the table of ``at``, which is then no feature. With ``refit`` a
+    model is trained on all rows afterwards and saved. ``data.split`` has no effect: every row is in a fold.
     """
 
     folds: Annotated[int, Meta(ge=2, le=100)] = 5
@@ -290,6 +290,17 @@ class Spec(Section, frozen=True, kw_only=True):
         if plan == "cv" and not self.cv.refit:
             skipped.add("save")
         return tuple(stage for stage in STAGES[plan] if stage not in skipped)
+
+    def stages_at_once(self) -> tuple[Stage, ...]:
+        """The stages that run one after another, once: in a cross-validation, ``folds`` runs the others for each fold.
+
+        With ``refit``, those that make and save a model follow it.
+        """
+        stages = self.stages()
+        if "folds" not in stages:
+            return stages
+        again = {"prepare", "label", "train", "explain", "save"} if self.cv.refit else set[Stage]()
+        return tuple(stage for stage in stages if stage in {"align", "folds"} | again)
 
     def engine(self) -> Engine:
         """Which of SecretFlow's trainers runs: SGB, or SS-XGB where no party may see the label."""
