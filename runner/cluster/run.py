@@ -33,6 +33,9 @@ class Listener(Protocol):
     def continues(self, trees: int) -> None:
         """The training goes on from a checkpoint after this number of trees."""
 
+    def fold(self, fold: int) -> None:
+        """The label holder begins a fold of a cross-validation, counted from 0."""
+
     def tree(self, trees: int) -> None:
         """The label holder finished a tree."""
 
@@ -161,6 +164,9 @@ def _follow(
                     journal.end(stage)
             case "tree" if name in (spec.label.holder, ALL_PARTIES):
                 journal.listener.tree(message["trees"])
+            case "fold" if name in (spec.label.holder, ALL_PARTIES):
+                watch.enter(name, "folds")
+                journal.listener.fold(message["fold"])
             case "continues" if name in (spec.label.holder, ALL_PARTIES):
                 journal.listener.continues(message["trees"])
             case _:

@@ -60,12 +60,15 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         label=label,
         truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
+        dealt_by=ordered[named.folds].rank("dense").cast(pl.Int64).to_numpy() if named.folds is not None else None,
     )
 
 
 def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """The rows that are held out of training; to apply a model, all rows."""
+    """The rows that are held out of training; to apply a model, all rows; before folds are dealt, none."""
     test = held_out(ids, spec.data.split)
+    if spec.task.to_run() == "cv":
+        return np.zeros_like(test)
     if spec.task.to_run() == "predict":
         return np.ones_like(test)
     if spec.task.to_run() == "train_predict" and (test.all() or not test.any()):

@@ -74,7 +74,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
     columns = schema.columns
-    for name in (named.id, named.owns, *named.read):
+    for name in (named.id, named.owns, named.folds, *named.read):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
@@ -97,8 +97,9 @@ def build_contract(spec: Spec, party: str) -> Contract:
         name: _strengthen(columns[name], _finite(holes=name in nullable), _exact(), nullable=name in nullable)
         for name in features
     }
-    if named.owns is not None:
-        checked[named.owns] = _strengthen(columns[named.owns])
+    for name in (named.owns, named.folds):
+        if name is not None:
+            checked[name] = _strengthen(columns[name])
     if named.label in named.read:
         checked[named.label] = _strengthen(
             columns[named.label], _number(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)

@@ -13,13 +13,17 @@ from runner.spec.model import Split
 def held_out(ids: NDArray[np.generic], split: Split) -> NDArray[np.bool_]:
     """Which rows are held out for testing: shape (rows,), bool.
 
-    A row's place depends on its id and the key alone (keyed BLAKE2b, Aumasson et al. 2013), so it is the same at
-    every party, whatever the order of the rows and whichever other rows there are.
+    A row's place depends on its id and the key alone, so it is the same at every party, whatever the order of the rows
+    and whichever other rows there are.
     """
-    key = hashlib.sha256(split.key.encode()).digest()
-    threshold = int(split.test_fraction * 2**64)
-    return np.fromiter((_place(str(value), key) < threshold for value in ids.tolist()), dtype=np.bool_, count=len(ids))
+    return places(ids, split.key) < np.uint64(split.test_fraction * 2**64)
 
 
-def _place(value: str, key: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(value.encode(), key=key, digest_size=8).digest(), "big")
+def places(ids: NDArray[np.generic], key: str) -> NDArray[np.uint64]:
+    """A place for each id, evenly over all 64 bits: keyed BLAKE2b (Aumasson et al. 2013)."""
+    secret = hashlib.sha256(key.encode()).digest()
+    return np.fromiter((_place(str(value), secret) for value in ids.tolist()), dtype=np.uint64, count=len(ids))
+
+
+def _place(value: str, secret: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(value.encode(), key=secret, digest_size=8).digest(), "big")

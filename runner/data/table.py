@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runner.prepare.columns import canonical_bytes
 from runner.prepare.rules import Rule
 
-_OPTIONAL = ("label", "truth", "owns")
+_OPTIONAL = ("label", "truth", "owns", "dealt_by")
 _ABOUT = b"sgb-runner"
 _COLUMN = "column/"
 
@@ -36,6 +36,8 @@ class CheckedTable:
         label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
         truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
         owns: shape (rows,), bool, True for the party's own rows; or None.
+        dealt_by: shape (rows,), int64, the rank of each row's group or time in the column by which the party deals the
+            folds of a cross-validation; or None.
 
     Only the party's own processes hold one.
     """
@@ -48,6 +50,7 @@ class CheckedTable:
     label: NDArray[np.float64] | None = None
     truth: NDArray[np.float64] | None = None
     owns: NDArray[np.bool_] | None = None
+    dealt_by: NDArray[np.int64] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ class CheckedTable:
 
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
-        parts = [self.ids, self.test, self.label, self.truth, self.owns]
+        parts = [self.ids, self.test, self.label, self.truth, self.owns, self.dealt_by]
         return _keyed(
             key,
             _about(self),

@@ -71,6 +71,11 @@ class Site:
         """
         self._prepared = (preparation, preparation.apply(self.table.columns))
 
+    def use_table(self, table: CheckedTable) -> None:
+        """Go on with this table; its features are yet to be made."""
+        self.checked = table
+        self.forget_preparation()
+
     def forget_preparation(self) -> None:
         """Have no features, until another preparation is given."""
         self._prepared = None

@@ -28,6 +28,11 @@ Kind = Literal[
 ]
 
 IDS = "keyed digest and count of the ids"
+FOLDS = {
+    "stratified": "the fold of each row, dealt evenly within each class of the label",
+    "group": "the fold of each row, dealt by a column: rows of one value together",
+    "time": "the fold of each row, in the order of a column",
+}
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
@@ -41,6 +46,7 @@ CURVE = "training metric per tree"
 CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
+FOLD_METRICS = "test metrics of each fold"
 WHOLE_PART = "its whole part of the model"
 
 
@@ -78,6 +84,13 @@ def _align(spec: Spec) -> Iterator[Flow]:
 def _prepare(spec: Spec) -> Iterator[Flow]:
     """Each party prepares its own columns, and keeps what it learned of them."""
     yield from ()
+
+
+def _folds(spec: Spec) -> Iterator[Flow]:
+    dealer = spec.cv.dealer(spec.label.holder)
+    for party in spec.party_order():
+        if dealer is not None and party != dealer:
+            yield Flow("folds", "protocol", FOLDS[spec.cv.by], dealer, party)
 
 
 def _label(spec: Spec) -> Iterator[Flow]:
@@ -170,6 +183,8 @@ def _predict(spec: Spec) -> Iterator[Flow]:
         for party in others:
             yield Flow("predict", "protocol", LEAVES, party, source)
         yield Flow("predict", "predictions", "score", source, source)
+    if spec.task.to_run() == "cv":
+        return  # scores of folds are measured, and go no further
     for recipient in recipients:
         if recipient != source:
             if spec.policy.predictions.own_rows:
@@ -189,11 +204,12 @@ def _evaluate(spec: Spec) -> Iterator[Flow]:
         yield Flow("evaluate", "predictions", "score", SPU, evaluator)
     elif evaluator != spec.label.holder:
         yield Flow("evaluate", "predictions", "score", spec.label.holder, evaluator)
-    yield Flow("evaluate", "metrics", METRICS, evaluator, evaluator)
+    form = FOLD_METRICS if spec.task.to_run() == "cv" else METRICS
+    yield Flow("evaluate", "metrics", form, evaluator, evaluator)
     for recipient in spec.party_order():
         if recipient != evaluator and spec.policy.metrics.includes(recipient):
-            yield Flow("evaluate", "metrics", METRICS, evaluator, recipient)
-    yield Flow("evaluate", "metrics", METRICS, evaluator, TERMINAL, needed=False)
+            yield Flow("evaluate", "metrics", form, evaluator, recipient)
+    yield Flow("evaluate", "metrics", form, evaluator, TERMINAL, needed=False)
 
 
 def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow]:
@@ -206,6 +222,7 @@ def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow
 _BY_STAGE = {
     "align": _align,
     "prepare": _prepare,
+    "folds": _folds,
     "label": _label,
     "train": _train,
     "explain": _explain,

@@ -54,7 +54,7 @@ def _causes(original: Hashed, repeated: Hashed) -> Iterator[str]:
         if before.get("table") != after.get("table"):
             changed = [name for name in ("file", "contract") if before.get(name) != after.get(name)]
             yield f"data: {party}'s table is another one ({' and '.join(changed) or 'the way it is read'} changed)"
-    if "save" not in original["plan"] and original["model"] != repeated["model"]:
+    if "load" in original["plan"] and "save" not in original["plan"] and original["model"] != repeated["model"]:
         yield f"model: {original['model'][:12]} was {repeated['model'][:12]} now"
     for path, one, other in changes(original["spec"], repeated["spec"]):
         yield f"setting {path}: {one!r} was {other!r} now"

@@ -45,7 +45,7 @@ def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, fo
         "rows": outcome.rows,
         "plan": ["validate", *spec.stages()],
         "stages": {stage: outcome.facts.get(stage, {}) for stage in ("validate", *spec.stages())},
-        "model": _bundle_id(source, spec),
+        "model": _bundle_id(source, spec) if {"save", "load"} & set(spec.stages()) else None,
         "policy": [{**d.flow._asdict(), "allowed": d.allowed, "line": d.line} for d in decisions],
         "code": code_identity(),
         "versions": versions(),
@@ -105,7 +105,7 @@ class _Hashed(TypedDict):
     rows: dict[str, int]
     plan: list[str]
     stages: dict[str, dict[str, dict[str, str]]]
-    model: str
+    model: str | None
     policy: list[dict[str, Any]]
     code: dict[str, str | None]
     versions: dict[str, str]

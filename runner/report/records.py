@@ -42,8 +42,10 @@ def _different(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
 
 
 def _outcomes(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    yield "model", first["hashed"]["model"][:12], second["hashed"]["model"][:12]
-    metrics = [(run["observed"]["shown"].get("evaluate") or [{}])[0] for run in (first, second)]
+    models = [run["hashed"]["model"] or "none kept" for run in (first, second)]
+    yield "model", models[0][:12], models[1][:12]
+    shown = [(run["observed"]["shown"].get("evaluate") or [{}])[0] for run in (first, second)]
+    metrics = [found.get("mean", found) for found in shown]
     for name in dict.fromkeys([*metrics[0], *metrics[1]]):
         values = [f"{found[name]:.4f}" if isinstance(found.get(name), float) else "not shown" for found in metrics]
         yield NAMES.get(name, name), values[0], values[1]

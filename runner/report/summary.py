@@ -24,7 +24,7 @@ NAMES = {
 
 def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> str:
     """The summary, as the viewer may see it. ``arguments`` is the command line as typed."""
-    stages, model = spec.stages(), manifest["hashed"]["model"][:12]
+    stages, model = spec.stages(), (manifest["hashed"]["model"] or "")[:12]
     lines = []
     if "train" in stages:
         lines += [
@@ -38,9 +38,11 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         )
     if "save" in stages:
         lines.append(f"Model        one part at each party, bundle {model}")
-    elif "predict" in stages:
+    elif "folds" not in stages and "predict" in stages:
         lines.append(f"Applied      model {model} to {spec.data.name}")
-    if "predict" in stages:
+    if "folds" in stages:
+        lines += [f"Folds        {spec.cv.folds}, {_dealt(spec)}", f"Metrics      {_metrics(spec, outcome)}"]
+    elif "predict" in stages:
         recipients = ", ".join(spec.prediction_recipients())
         lines.append(f"Predictions  at {recipients} and nobody else:")
         lines += [f"             {folder}/parties/{p}/predictions.parquet" for p in spec.prediction_recipients()]
@@ -105,12 +107,28 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
     if not shown:
         recipients = ", ".join(spec.policy.metrics.recipients)
         return f"at {recipients} only; this terminal is {spec.viewer()}'s, who may not see them"
+    if "folds" in spec.stages():
+        means, deviations = shown[0]["mean"], shown[0]["sd"]
+        listed = (f"{NAMES[name]} {mean:.4f} ({deviations[name]:.4f})" for name, mean in means.items())
+        return ", ".join(listed) + "; mean (standard deviation) over the folds"
     return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items())
+
+
+def _dealt(spec: Spec) -> str:
+    match spec.cv.by:
+        case "random":
+            return "dealt at random"
+        case "stratified":
+            return "each with as many rows of each class"
+        case "group":
+            return f"rows of one {spec.cv.column} together"
+        case _:
+            return f"each later in {spec.cv.column} than what its model was trained on"
 
 
 def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:
     """The command that applies this model, or that verifies a run which applied one."""
-    if spec.model is not None:
+    if spec.model is not None or "save" not in spec.stages():
         kept, asked = _kept(arguments, ABOUT_KEYS), ["task=verify", f"run={folder}"]
     else:
         kept, asked = _kept(arguments, ABOUT_PARTIES), ["task=predict", f"model={folder}"]

@@ -14,7 +14,8 @@ TITLES = {
     "validate": "check tables",
     "open": "open cluster",
     "align": "align ids",
-    "prepare": "prepare columns",
+    "prepare": "prepare",
+    "folds": "folds",
     "label": "join labels",
     "explain": "explain",
     "train": "train",
@@ -35,6 +36,9 @@ class Terminal:
         self._console = console
         self._trees = spec.sgb.num_boost_round
         self._trees_before = 0
+        self._folds = spec.cv.folds
+        self._fold = 0
+        self._training = "train"  # or "folds"
         self._metric = METRIC[spec.sgb.objective]
         self._live = console.is_terminal
         self._tasks: dict[str, TaskID] = {}
@@ -61,7 +65,9 @@ class Terminal:
     def stage(self, name: str, state: str) -> None:
         if state == "started":
             self._began[name] = time.monotonic()
-            total = self._trees if name == "train" else 1
+            total = {"train": self._trees, "folds": self._trees * self._folds}.get(name, 1)
+            if name in ("train", "folds"):
+                self._training = name
             self._tasks[name] = self._progress.add_task(f"{TITLES[name]:<13}", total=total, note="")
             return
         took = time.monotonic() - self._began[name]
@@ -81,12 +87,24 @@ class Terminal:
         self._progress.update(self._tasks["train"], completed=trees)
         self._line(f"{TITLES['train']:<13} goes on from the checkpoint after tree {trees}")
 
+    def fold(self, fold: int) -> None:
+        self._fold = fold
+
     def tree(self, trees: int) -> None:
-        self._progress.update(self._tasks["train"], completed=trees)
-        if not self._live:
-            took = time.monotonic() - self._began["train"]
-            left = took / (trees - self._trees_before) * (self._trees - trees)
-            self._line(f"{TITLES['train']:<13} tree {trees}/{self._trees}{self._last_metric}, about {left:.0f} s left")
+        stage = self._training
+        before = self._fold * self._trees if stage == "folds" else 0
+        self._progress.update(self._tasks[stage], completed=before + trees)
+        if self._live:
+            return
+        took = time.monotonic() - self._began[stage]
+        left = took / (before + trees - self._trees_before)
+        if stage == "folds":
+            where = f"fold {self._fold + 1}/{self._folds}, tree {trees}/{self._trees}"
+            left *= self._folds * self._trees - before - trees
+        else:
+            where = f"tree {trees}/{self._trees}{self._last_metric}"
+            left *= self._trees - trees
+        self._line(f"{TITLES[stage]:<13} {where}, about {left:.0f} s left")
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:
         if stage == "train":

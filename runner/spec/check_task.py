@@ -34,6 +34,7 @@ def check_task(spec: Spec) -> None:
         )
     _check_export(spec)
     _check_import(spec)
+    _check_folds(spec)
 
 
 def _check_export(spec: Spec) -> None:
@@ -114,4 +115,49 @@ def check_checkpoints(spec: Spec) -> None:
             where=where,
             why="what early stopping remembers of the trees before is not in a checkpoint",
             fix="set train.checkpoint_every=0, or sgb.enable_early_stop=false",
+        )
+
+
+def _check_folds(spec: Spec) -> None:
+    cv, by_column = spec.cv, spec.cv.by in ("group", "time")
+    if by_column:
+        for name, value in (("at", cv.at), ("column", cv.column)):
+            if value is None:
+                raise SpecError(
+                    f"cv.{name} is not given",
+                    where=f"cv.{name}",
+                    why=f"with cv.by={cv.by} rows are dealt by a column of one party's table",
+                    fix="set cv.at to that party and cv.column to its column",
+                )
+        require_known(str(cv.at), spec.data.tables, "cv.at")
+    elif cv.at is not None or cv.column is not None:
+        name = "at" if cv.at is not None else "column"
+        raise SpecError(
+            f"cv.{name} has no effect",
+            where=f"cv.{name}",
+            why=f"with cv.by={cv.by} rows are not dealt by a column",
+            fix="remove cv.at and cv.column, or set cv.by=group or cv.by=time",
+        )
+    if spec.task.to_run() != "cv":
+        return
+    if spec.evaluator() is None:
+        raise SpecError(
+            "a cross-validation without labels to compare with",
+            where="label.predict",
+            why="each fold's model is measured on the rows that it has not seen",
+            fix="set label.predict=same, or the party that has the labels",
+        )
+    if cv.by == "stratified" and (spec.sgb.objective != "logistic" or spec.label.mode == "secret"):
+        raise SpecError(
+            "cv.by=stratified needs classes that the label holder sees",
+            where="cv.by",
+            why=f"the objective is {spec.sgb.objective}, and the label is {spec.label.mode}",
+            fix="use cv.by=random",
+        )
+    if spec.resume is not None or spec.train.checkpoint_every:
+        raise SpecError(
+            "a cross-validation has no checkpoints",
+            where="resume" if spec.resume is not None else "train.checkpoint_every",
+            why="a checkpoint belongs to one training, and here is one a fold",
+            fix="remove resume=… and set train.checkpoint_every=0",
         )

@@ -16,6 +16,7 @@ class Columns(NamedTuple):
         label: the party's (part of the) training label, where it has one.
         truth: the labels that the party compares predictions with, where ``label.predict`` names it.
         owns: the mark of its own rows, where it has one.
+        folds: what it deals the folds of a cross-validation by, where it does.
         ignored: other columns that are no features.
         read: those of ``label`` and ``truth`` that this task reads; the others may be missing.
     """
@@ -24,12 +25,14 @@ class Columns(NamedTuple):
     label: str | None
     truth: str | None
     owns: str | None
+    folds: str | None
     ignored: frozenset[str]
     read: frozenset[str]
 
     def not_features(self) -> set[str]:
         """All of them that are there."""
-        return {column for column in (self.id, self.label, self.truth, self.owns) if column is not None} | self.ignored
+        named = (self.id, self.label, self.truth, self.owns, self.folds)
+        return {column for column in named if column is not None} | self.ignored
 
 
 def columns_of(spec: Spec, party: str) -> Columns:
@@ -48,6 +51,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
         label=label,
         truth=truth,
         owns=table.owns,
+        folds=spec.cv.column if plan == "cv" and spec.cv.at == party else None,
         ignored=frozenset(table.ignore),
         read=frozenset(column for column in read if column is not None),
     )

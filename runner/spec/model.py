@@ -11,18 +11,20 @@ from runner.spec.label import NONE, SAME, Label
 from runner.spec.prepare import Prepare
 from runner.spec.sgb import SgbSettings
 
-Plan = Literal["train_predict", "train", "predict", "export", "import"]
+Plan = Literal["train_predict", "train", "cv", "predict", "export", "import"]
 Stage = Literal[
-    "align", "prepare", "label", "train", "explain", "import", "save", "load", "predict", "evaluate", "export"
+    "align", "folds", "prepare", "label", "train", "explain", "import", "save", "load", "predict", "evaluate", "export"
 ]
 Engine = Literal["sgb", "ss_xgb"]
 PredictMode = Literal["open_to_label_holder", "sealed", "complete"]
 ExportFormat = Literal["secretflow", "serving", "xgboost", "onnx"]
+FoldsBy = Literal["random", "stratified", "group", "time"]
 Form = Literal["score", "rounded", "class", "top_k"]
 
 STAGES: dict[Plan, tuple[Stage, ...]] = {
     "train_predict": ("align", "prepare", "label", "train", "explain", "save", "load", "predict", "evaluate"),
     "train": ("align", "prepare", "label", "train", "explain", "save"),
+    "cv": ("align", "folds", "prepare", "label", "train", "predict", "evaluate", "explain", "save"),
     "predict": ("align", "load", "explain", "predict", "evaluate"),
     "export": ("load", "export"),
     "import": ("import", "save"),
@@ -48,7 +50,7 @@ RESERVED_NAMES = (ALL, "none", "same", "nobody", "spu", "terminal")
 class Task(Section, frozen=True, kw_only=True):
     """What to do. ``plan`` is the task whose plan ``check`` looks at."""
 
-    name: Literal["train_predict", "train", "predict", "export", "import", "check"] = "train_predict"
+    name: Literal["train_predict", "train", "cv", "predict", "export", "import", "check"] = "train_predict"
     plan: Plan = "train_predict"
 
     def to_run(self) -> Plan:
@@ -98,6 +100,26 @@ class Data(Section, frozen=True, kw_only=True):
     tables: dict[PartyName, Table]
     split: Split = field(default_factory=Split)
     builtin: str | None = None
+
+
+class CrossValidation(Section, frozen=True, kw_only=True):
+    """Folds of task=cv: how many, and how the rows are dealt (see :mod:`runner.data.folds`).
+
+    ``random``: by a keyed hash of the id. ``stratified``: as many of each class in every fold, dealt at the label
+    holder. ``group`` and ``time``: by ``column`` of the table of ``at``, which is then no feature. With ``refit`` a
+    model is trained on all rows afterwards and saved. ``data.split`` has no effect: every row is in a fold.
+    """
+
+    folds: Annotated[int, Meta(ge=2, le=100)] = 5
+    by: FoldsBy = "random"
+    at: PartyName | None = None
+    column: str | None = None
+    key: str = "folds-1"
+    refit: bool = False
+
+    def dealer(self, holder: str) -> str | None:
+        """The party that deals the rows and tells the others; None where each finds the folds itself."""
+        return None if self.by == "random" else holder if self.by == "stratified" else self.at
 
 
 class Crypto(Section, frozen=True, kw_only=True):
@@ -242,6 +264,7 @@ class Spec(Section, frozen=True, kw_only=True):
     train: Train = field(default_factory=Train)
     predict: Predict = field(default_factory=Predict)
     explain: Explain = field(default_factory=Explain)
+    cv: CrossValidation = field(default_factory=CrossValidation)
     export: Export = field(default_factory=Export)
     cluster: Cluster
     model: str | None = None
@@ -262,9 +285,22 @@ class Spec(Section, frozen=True, kw_only=True):
         """The stages of the plan, in order."""
         plan = self.task.to_run()
         skipped = {"align"} if self.predicts_alone() else set()
-        if not self.explain.importance:
+        if not self.explain.importance or (plan == "cv" and not self.cv.refit):
             skipped.add("explain")
+        if plan == "cv" and not self.cv.refit:
+            skipped.add("save")
         return tuple(stage for stage in STAGES[plan] if stage not in skipped)
+
+    def stages_at_once(self) -> tuple[Stage, ...]:
+        """The stages that run one after another, once: in a cross-validation, ``folds`` runs the others for each fold.
+
+        With ``refit``, those that make and save a model follow it.
+        """
+        stages = self.stages()
+        if "folds" not in stages:
+            return stages
+        again = {"prepare", "label", "train", "explain", "save"} if self.cv.refit else set[Stage]()
+        return tuple(stage for stage in stages if stage in {"align", "folds"} | again)
 
     def engine(self) -> Engine:
         """Which of SecretFlow's trainers runs: SGB, or SS-XGB where no party may see the label."""

@@ -32,12 +32,7 @@ def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
     spec, evaluator = context.spec, context.spec.evaluator()
     if evaluator is None:
         return
-    at_evaluator = _scores_at(context, scores, evaluator)
-    if spec.label.predict == SAME:
-        truth = (labels or join_labels(context, "evaluate")).value
-    else:
-        truth = context.at(evaluator, lambda site: site.table.truth)
-    metrics = context.at(evaluator, _measure(spec.sgb.objective, context.min_rows), at_evaluator, truth)
+    metrics = measure(context, scores, labels)
     effects: list[PYUObject | None] = []
     for party in spec.party_order():
         if party == evaluator or spec.policy.metrics.includes(party):
@@ -45,6 +40,22 @@ def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
             effects.append(context.at(party, _write, received))
     effects.append(context.gate.show(metrics, stage="evaluate", kind="metrics", form=METRICS))
     context.gate.finish(effects)
+
+
+def measure(context: Context, scores: Scores, labels: Labels | None) -> PYUObject:
+    """The test metrics, a dict of floats at the evaluator.
+
+    Args:
+        scores: of the rows to predict.
+        labels: as for :func:`evaluate`.
+    """
+    spec, evaluator = context.spec, str(context.spec.evaluator())
+    at_evaluator = _scores_at(context, scores, evaluator)
+    if spec.label.predict == SAME:
+        truth = (labels or join_labels(context, "evaluate")).value
+    else:
+        truth = context.at(evaluator, lambda site: site.table.truth)
+    return context.at(evaluator, _measure(spec.sgb.objective, context.min_rows), at_evaluator, truth)
 
 
 def _write(site: Site, metrics: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from runner.stages.evaluate import evaluate
 from runner.stages.explain import explain
 from runner.stages.export import export
 from runner.stages.floors import require_batch, require_test_rows, require_training_rows
+from runner.stages.folds import cross_validate
 from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
 from runner.stages.load import collect_parts, load, own_parts
@@ -43,10 +45,10 @@ class _Progress:
 def run_plan(context: Context, emit: Any) -> None:
     """Run every stage of the spec's plan."""
     progress = _Progress()
-    stages = context.spec.stages()
+    stages = context.spec.stages_at_once()
     for stage in stages:
         emit(event="stage", stage=stage, state="started")
-        if stage == stages[0]:
+        if stage == stages[0] and "folds" not in stages:
             _require_floors(context)
         _run(stage, context, progress)
         emit(event="stage", stage=stage, state="done")
@@ -56,13 +58,14 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
     match stage:
         case "align":
             align(context)
+        case "folds":
+            cross_validate(context, _trainer(context, curve_wanted=False), _scorer(context))
         case "prepare":
             prepare(context)
         case "label":
             progress.labels = join_labels(context)
         case "train":
-            trainer = train_on_shares if context.spec.engine() == "ss_xgb" else train
-            progress.model = trainer(context, _made(progress.labels))
+            progress.model = _trainer(context)(context, _made(progress.labels))
         case "explain":
             explain(context, _made(progress.model))
         case "import":
@@ -76,13 +79,22 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
         case "load":
             progress.model = _load(context)
         case "predict":
-            scorer = score_on_shares if context.spec.engine() == "ss_xgb" else SCORERS[context.spec.predict_mode()]
-            progress.scores = scorer(context, _made(progress.model))
+            progress.scores = _scorer(context)(context, _made(progress.model))
             deliver_predictions(context, progress.scores, progress.labels)
         case "evaluate":
             evaluate(context, _made(progress.scores), progress.labels)
         case "export":
             export(context, _made(progress.model))
+
+
+def _trainer(context: Context, curve_wanted: bool = True) -> Callable[[Context, Labels], Any]:
+    if context.spec.engine() == "ss_xgb":
+        return train_on_shares
+    return functools.partial(train, curve_wanted=curve_wanted)
+
+
+def _scorer(context: Context) -> Callable[[Context, Any], Scores]:
+    return score_on_shares if context.spec.engine() == "ss_xgb" else SCORERS[context.spec.predict_mode()]
 
 
 def _load(context: Context) -> Any:

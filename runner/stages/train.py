@@ -23,11 +23,14 @@ from runner.stages.labels import Labels
 from runner.stages.metrics import training_metric
 
 
-def train(context: Context, labels: Labels) -> SgbModel:
+def train(context: Context, labels: Labels, curve_wanted: bool = True) -> SgbModel:
     """Train on the rows that are not held out and have a label; the trees stay distributed over their parties.
 
     With ``resume`` the training goes on from where that run was interrupted, and gives the model that it would have
     given. With ``train.checkpoint_every`` each party writes its state from time to time.
+
+    Args:
+        curve_wanted: whether the learning curve goes to those whom the policy names.
 
     Raises:
         StageError: at every party, where no tree could be grown.
@@ -36,7 +39,7 @@ def train(context: Context, labels: Labels) -> SgbModel:
     spec, every = context.spec, context.spec.train.checkpoint_every
     value = context.at(spec.label.holder, _training_label, labels.value)
     start, points = load_checkpoint(context, value) if spec.resume is not None else (None, None)
-    curve = _Curve(context, points)
+    curve = _Curve(context, points, curve_wanted)
     if start is not None:
         curve.continues(len(start.trees))
 
@@ -85,17 +88,22 @@ class _Curve:
     Args:
         context: the run.
         earlier: the points of the training that this one goes on from, a list at the label holder.
+        wanted: whether it is computed at all.
     """
 
-    def __init__(self, context: Context, earlier: PYUObject | None = None) -> None:
+    def __init__(self, context: Context, earlier: PYUObject | None = None, wanted: bool = True) -> None:
         self._context = context
         self._holder = context.spec.label.holder
         self._receivers = [
             receiver
             for receiver in (*context.spec.parties, TERMINAL)
-            if receiver != self._holder and context.gate.allows("train", "curves", CURVE, self._holder, receiver)
+            if wanted
+            and receiver != self._holder
+            and context.gate.allows("train", "curves", CURVE, self._holder, receiver)
         ]
-        self._wanted = bool(self._receivers) or context.spec.policy.curves.includes(self._holder)
+        if not wanted:
+            self._receivers = []
+        self._wanted = wanted and (bool(self._receivers) or context.spec.policy.curves.includes(self._holder))
         self._earlier = earlier if earlier is not None else context.at(self._holder, lambda site: [])
         self._points: list[PYUObject] = []
         self._effects: list[PYUObject | None] = []

@@ -22,7 +22,8 @@ def ends(found: Sequence[Flow], stage: str, kind: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("plan", STAGES)
 def test_stages_of_the_plan_alone_have_flows(changed: Changed, plan: str) -> None:
-    spec = parse(changed({"task.name": "check", "task.plan": plan, "explain.importance": True}))
+    folds = {"cv.by": "stratified", "cv.refit": True}
+    spec = parse(changed({"task.name": "check", "task.plan": plan, "explain.importance": True, **folds}))
     expected: list[Stage] = [stage for stage in STAGES[plan] if stage not in ("prepare", "label", "export")]  # type: ignore[index]
     found = flows(spec)
     assert {flow.stage for flow in found} == set(expected), (

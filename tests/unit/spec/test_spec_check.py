@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support import make_spec
 
 from runner.cluster.processes import ALL_PARTIES
 from runner.errors import SpecError
@@ -174,3 +175,31 @@ def test_neither_export_nor_import_reads_a_label(changed: Changed, task: str) ->
         assert columns_of(spec, "carol").not_features() == {"patient_id", "target"}
     assert not spec.needs_spu()
     assert spec.evaluator() is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where"),
+    [
+        (("cv.by=group",), "cv.at"),
+        (("cv.by=time", "cv.at=bob"), "cv.column"),
+        (("cv.by=group", "cv.at=dave", "cv.column=town"), "cv.at"),
+        (("cv.column=town",), "cv.column"),
+        (("task=cv", "label.predict=none"), "label.predict"),
+        (("task=cv", "cv.by=stratified", "sgb.objective=linear", "sgb.eval_metric=rmse"), "cv.by"),
+        (("task=cv", "train.checkpoint_every=2"), "train.checkpoint_every"),
+    ],
+)
+def test_folds_that_cannot_be_dealt_are_refused(overrides: tuple[str, ...], where: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        make_spec(*overrides)
+    assert refused.value.where == where
+
+
+def test_a_cross_validation_runs_its_stages_for_each_fold_and_keeps_a_model_only_with_refit() -> None:
+    once = make_spec("task=cv")
+    assert once.stages_at_once() == ("align", "folds")
+    assert "save" not in once.stages()
+    assert make_spec("task=cv", "cv.refit=true").stages_at_once() == (
+        *("align", "folds", "prepare", "label", "train"),
+        "save",
+    )
