@@ -10,7 +10,10 @@ A contract is a class in a Python file of the party's own, named in the spec as 
 
 Its columns, in its order, are the id, the label (at the label holder) and the features. On top of what it says, the
 runner holds every table to this: ids are unique and not null; features are numbers, not null, not NaN and not
-infinite; a label fits the objective.
+infinite, and whole ones not beyond 2^53; a label fits the objective.
+
+A field may say which name its column has in the table, which no other party then sees:
+``mean_radius: float = pa.Field(metadata={"source": "MR"})``.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,11 +33,14 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from runner.data.place import contract_path
+from runner.data.synthetic import synthetic_columns
 from runner.errors import DataError
 from runner.spec.columns import columns_of
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.suggest import advise
+
+OLD_NAME = "source"  # in a field's metadata
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,16 @@ class Contract:
     Attributes:
         schema: the pandera schema with the runner's own checks added.
         features: the feature columns, in order.
+        rename: name in the contract → name in the table, where that is another.
     """
 
     schema: pa.DataFrameSchema
     features: tuple[str, ...]
+    rename: dict[str, str] = field(default_factory=dict)
+
+    def types(self) -> dict[str, Any]:
+        """Column → its polars type, where the contract says one."""
+        return {name: column.dtype.type for name, column in self.schema.columns.items() if column.dtype is not None}
 
 
 def build_contract(spec: Spec, party: str) -> Contract:
@@ -62,6 +74,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
     where = f"data.tables.{party}.contract = {reference}"
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
+    if spec.data.is_drawn():
+        schema.columns |= synthetic_columns(spec, party)
     columns = schema.columns
     for name in (named.id, named.owns, *named.read):
         if name is not None and name not in columns:
@@ -79,8 +93,11 @@ def build_contract(spec: Spec, party: str) -> Contract:
             why="besides the id and the label it names no column",
             fix="add the party's feature columns to the class",
         )
+    rename = {
+        name: column.metadata[OLD_NAME] for name, column in columns.items() if OLD_NAME in (column.metadata or {})
+    }
     checked = {named.id: _strengthen(columns[named.id], unique=True)}
-    checked |= {name: _strengthen(columns[name], _finite()) for name in features}
+    checked |= {name: _strengthen(columns[name], _finite(), _exact()) for name in features}
     if named.owns is not None:
         checked[named.owns] = _strengthen(columns[named.owns])
     if named.label in named.read:
@@ -92,7 +109,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    return Contract(schema, features)
+    return Contract(schema, features, rename)
 
 
 def _load(party: str, reference: str) -> Any:
@@ -162,6 +179,21 @@ def _finite() -> pa.Check:
         return data.lazyframe.select((column.is_null() | column.is_finite()) if is_number else pl.lit(False))
 
     return pa.Check(finite, name="finite_number", error="finite_number")
+
+
+EXACT = "exact_in_float64"
+
+
+def _exact() -> pa.Check:
+    """Whole numbers that float64, in which SGB computes, can hold."""
+
+    def exact(data: PolarsData) -> pl.LazyFrame:
+        column = pl.col(data.key)
+        is_whole = data.lazyframe.collect_schema()[data.key].is_integer()
+        within = column.is_between(-(2**53), 2**53)
+        return data.lazyframe.select((column.is_null() | within) if is_whole else pl.lit(True))
+
+    return pa.Check(exact, name=EXACT, error=EXACT)
 
 
 def _label_checks(spec: Spec) -> list[pa.Check]:

@@ -28,6 +28,7 @@ class PreparedTable:
         label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
         truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
         owns: shape (rows,), bool, True for the party's own rows; or None.
+        source: SHA-256 of what the table was read from.
 
     Only the party's own processes hold one.
     """
@@ -40,6 +41,7 @@ class PreparedTable:
     label: NDArray[np.float64] | None = None
     truth: NDArray[np.float64] | None = None
     owns: NDArray[np.bool_] | None = None
+    source: bytes = b""
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
@@ -71,6 +73,7 @@ def write_table(table: PreparedTable, descriptor: int) -> None:
     """Put a table into anonymous memory."""
     arrays = {"ids": table.ids, "features": table.features, "test": table.test, "names": np.array(table.names)}
     arrays["dtypes"] = np.array(table.dtypes)
+    arrays["source"] = np.frombuffer(table.source, dtype=np.uint8)
     arrays |= {name: part for name in _OPTIONAL if (part := getattr(table, name)) is not None}
     with io.FileIO(descriptor, "wb", closefd=False) as memory:
         _refuse_objects(arrays)
@@ -93,6 +96,7 @@ def read_table(descriptor: int) -> PreparedTable:
             names=tuple(arrays["names"].tolist()),
             dtypes=tuple(arrays["dtypes"].tolist()),
             test=arrays["test"],
+            source=arrays["source"].tobytes(),
             **{name: arrays[name] for name in _OPTIONAL if name in arrays},
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from runner.errors import SpecError
 from runner.spec.check_label import check_label
 from runner.spec.check_predict import check_predict
+from runner.spec.check_source import check_sources
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.model import (
     ALL,
@@ -34,6 +35,7 @@ def check(spec: Spec) -> None:
         SpecError: naming the first contradiction.
     """
     _check_parties(spec)
+    check_sources(spec)
     check_label(spec)
     _check_policy(spec)
     check_predict(spec)
