@@ -39,7 +39,7 @@ def check_csv(path: Path, dialect: Csv, where: str) -> None:
             if not first:
                 raise _is_empty("CSV", where)
             if dialect.header:
-                refuse_repeated(first, where)
+                refuse_repeated(first, where, f"rename one; without a header, set {where}.source.csv.header=false")
             for row in rows:
                 if len(row) != len(first) and (row or len(first) > 1):
                     raise _ragged(len(first), len(row), rows.line_num, dialect, where)
@@ -88,7 +88,7 @@ def scan_csv(path: Path, dialect: Csv, types: dict[str, Any], empty_is_null: boo
     )
 
 
-def refuse_repeated(names: list[str], where: str) -> None:
+def refuse_repeated(names: list[str], where: str, fix: str) -> None:
     """Refuse columns with one name; the name itself may be data, where a file has no header.
 
     Raises:
@@ -100,7 +100,7 @@ def refuse_repeated(names: list[str], where: str) -> None:
                 "two columns have one name",
                 where=f"{where}, columns {first + 1} and {at + 1}",
                 why="their contents cannot be told apart",
-                fix=f"rename one in the source; if a CSV file has no header, set {where}.source.csv.header=false",
+                fix=fix,
             )
 
 

@@ -20,6 +20,7 @@ from runner.errors import DataError
 from runner.spec.source import SCHEMES, Source, scheme_of
 from runner.spec.suggest import advise
 
+_RENAME = "give one another name in the query: select …, x as other"
 _QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
@@ -84,7 +85,7 @@ def _ask_duckdb(sql: str, path: Path | None, accept: Callable[[int, list[Any]], 
         if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
             raise _not_one_select(where)
         empty = connection.execute(f"SELECT * FROM ({sql}) AS asked LIMIT 0").arrow()
-        refuse_repeated(connection.sql(sql).columns, where)
+        refuse_repeated(connection.sql(sql).columns, where, _RENAME)
         (rows,) = connection.execute(f"SELECT count(*) FROM ({sql}) AS asked").fetchone() or (0,)
         accept(rows, _frame(empty).dtypes)
         return _frame(connection.execute(sql).arrow())
@@ -103,10 +104,10 @@ def _ask_adbc(sql: str, uri: str, accept: Callable[[int, list[Any]], None], wher
         if sqlite:  # its columns have no types: the driver looks at this many rows to find one that fits all
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows + 1)})
         cursor.execute(f"SELECT * FROM ({sql}) AS asked LIMIT 0")
-        kinds = _frame(cursor.fetch_arrow_table()).dtypes
-        accept(rows, kinds)
+        refuse_repeated([column[0] for column in cursor.description], where, _RENAME)
+        accept(rows, _frame(cursor.fetch_arrow_table()).dtypes)
         cursor.execute(sql)
-        refuse_repeated([column[0] for column in cursor.description], where)
+        refuse_repeated([column[0] for column in cursor.description], where, _RENAME)
         return _frame(cursor.fetch_arrow_table())
 
 
@@ -124,8 +125,10 @@ def _driver(scheme: str, where: str) -> Any:
 
 
 def _frame(table: Any) -> pl.DataFrame:
-    frame = pl.from_arrow(table, rechunk=True)
-    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    """A result as a frame; types that Arrow does not know, such as PostgreSQL's numeric, as what holds them: text."""
+    frame = pl.DataFrame(pl.from_arrow(table, rechunk=True))
+    foreign = [name for name, kind in frame.schema.items() if isinstance(kind, pl.BaseExtension)]
+    return frame.with_columns(frame[name].ext.storage() for name in foreign)
 
 
 def _not_one_select(where: str) -> DataError:

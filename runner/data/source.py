@@ -14,7 +14,7 @@ from runner.data.files import TableFile, find_files
 from runner.data.memory import refuse_too_large
 from runner.data.mixed import mixed_types
 from runner.data.query import run_query
-from runner.data.synthetic import draw_table
+from runner.data.synthetic import draw_table, feature_numbers
 from runner.errors import DataError
 from runner.spec.model import Spec
 from runner.spec.source import Format, Source
@@ -82,12 +82,14 @@ class _Reader:
 
     def load(self) -> Loaded:
         if self._spec.data.is_drawn():
+            kinds = [pl.Float64()] * (len(feature_numbers(self._spec, self._party)) + 2)
+            self._refuse_too_large(self._spec.data.rows or 0, kinds)
             frame = draw_table(self._spec, self._party)
             return Loaded(frame, rows_digest(frame, self._spec.data.id))
         if self._source.sql is not None:
             result = run_query(self._party, self._source, self._refuse_too_large)
             frame = self._emptied(self._arranged(result.lazy()).collect())
-            frame = _with_types(frame, self._types)
+            frame = _with_types(self._party, frame, self._types)
             return Loaded(frame, rows_digest(frame, self._spec.data.id))
         files = find_files(self._path, self._party)
         return Loaded(self._emptied(self._read(files)), files_digest(files))
@@ -240,16 +242,19 @@ def _lines_per_byte(path: Path) -> float:
     return max(1, sample.count(b"\n")) / max(1, len(sample))
 
 
-def _with_types(frame: pl.DataFrame, types: Mapping[str, Any]) -> pl.DataFrame:
+def _with_types(party: str, frame: pl.DataFrame, types: Mapping[str, Any]) -> pl.DataFrame:
     """Numbers of a query in the types that are known, where that loses nothing (decimals: but for rounding)."""
-    for name, kind in types.items():
-        if (
-            name in frame.columns
-            and frame.schema[name] != kind
-            and frame.schema[name].is_numeric()
-            and kind.is_numeric()
-        ):
-            other = frame[name].cast(kind, strict=False)
-            if frame.schema[name].is_decimal() or other.cast(frame.schema[name], strict=False).equals(frame[name]):
-                frame = frame.with_columns(other)
+    numeric = {name: kind for name, kind in types.items() if name in frame.columns and kind.is_numeric()}
+    texts = {name: kind for name, kind in numeric.items() if frame.schema[name] == pl.String}
+    for name, kind in numeric.items():
+        column = frame[name]
+        other = column.cast(kind, strict=False)
+        if name in texts and other.null_count() > column.null_count():
+            raise mixed_types(party, frame.lazy(), texts)
+        if name in texts or column.dtype.is_decimal() or _exactly(column, other):
+            frame = frame.with_columns(other)
     return frame
+
+
+def _exactly(column: pl.Series, other: pl.Series) -> bool:
+    return column.dtype.is_numeric() and other.cast(column.dtype, strict=False).equals(column)
