@@ -34,9 +34,11 @@ def _compose_and_execute(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from runner.errors import RunnerError
+    from runner.spec.check_source import refuse_typed_credentials
     from runner.spec.compose import explain
 
     try:
+        refuse_typed_credentials(arguments)
         if any(argument.startswith(("-", "hydra.")) for argument in arguments):
             return _with_hydra_main()
         return _with_hydra_compose(arguments)

@@ -13,12 +13,28 @@
 Exit code 0 is success, 1 an error of the runner itself (please report it), 130 an interruption by Ctrl-C.
 
 An error says *what* happened, *where* (spec path, file, party), *why*, and how to *fix* it.
-No text of an error may hold a value of a party's data: errors travel to other parties.
+No text of an error may hold a value of a party's data: errors travel to other parties. A password in what was typed
+is left out of every text.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
+
+_CREDENTIALS = re.compile(
+    r"(?<=://)[^\s'\"]*:[^\s'\"]*(?=@)|(?<=password=)[^\s&;'\"]+|(?<=pwd=)[^\s&;'\"]+", re.IGNORECASE
+)
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text holds a password, as URIs and connection strings do (``://user:password@``, ``password=``)."""
+    return _CREDENTIALS.search(text) is not None
+
+
+def conceal(text: str) -> str:
+    """The text without the passwords in it."""
+    return _CREDENTIALS.sub("…", text)
 
 
 class RunnerError(Exception):
@@ -35,11 +51,11 @@ class RunnerError(Exception):
     title: ClassVar[str] = "error"
 
     def __init__(self, what: str, *, where: str, why: str, fix: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.why = why
-        self.fix = fix
+        super().__init__(conceal(what))
+        self.what = conceal(what)
+        self.where = conceal(where)
+        self.why = conceal(why)
+        self.fix = conceal(fix)
 
     def __str__(self) -> str:
         return f"{self.title}: {self.what}\n  where: {self.where}\n  why:   {self.why}\n  fix:   {self.fix}"

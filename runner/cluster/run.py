@@ -121,7 +121,7 @@ SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes")  # written from scikit-l
 
 
 def _check_imports(spec: Spec) -> list[str]:
-    missing = any(not Path(table.path).exists() for table in spec.data.tables.values())
+    missing = any(not Path(table.path or "").exists() for table in spec.data.tables.values())
     return ["runner.data.job"] + (["sklearn.datasets"] if spec.data.builtin in SKLEARN_DATA and missing else [])
 
 

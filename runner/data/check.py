@@ -10,8 +10,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from runner.data.contract import Contract, build_contract
+from runner.data.contract import EXACT, Contract, build_contract
 from runner.data.kinds import raw_columns, rules_of
+from runner.data.source import load_table
 from runner.data.split import held_out
 from runner.data.table import CheckedTable
 from runner.errors import DataError
@@ -21,6 +22,7 @@ from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
 
 FAILURES = "data_failures.json"
+MEANINGS = {EXACT: "whole numbers beyond 2^53 lose digits as float64: bring them as text, or as smaller numbers"}
 
 
 def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
@@ -35,7 +37,8 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
     """
     contract = build_contract(spec, party)
     named = columns_of(spec, party)
-    frame = _read(party, Path(spec.data.tables[party].path))
+    needed = None if contract.schema.strict else contract.schema.columns
+    frame, source = load_table(spec, party, needed, contract.types(), contract.rename)
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
     _validate(party, frame, contract, folder)
@@ -61,6 +64,7 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
         dealt_by=ordered[named.folds].rank("dense").cast(pl.Int64).to_numpy() if named.folds is not None else None,
+        source=source,
     )
 
 
@@ -109,29 +113,6 @@ def _refuse_empty(party: str, columns: pa.Table) -> None:
         )
 
 
-def _read(party: str, path: Path) -> pl.DataFrame:
-    where = f"data.tables.{party}.path = {path}"
-    if not path.is_file():
-        raise DataError(
-            f"{party}'s table is not there",
-            where=where,
-            why=f"there is no file {path.absolute()}",
-            fix=f"put the Parquet file there, or set data.tables.{party}.path",
-        )
-    try:
-        frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{party}'s table cannot be read",
-            where=where,
-            why=f"it is no whole Parquet file ({type(error).__name__})",
-            fix="write it again, for instance with polars' write_parquet",
-        ) from error
-    if frame.is_empty():
-        raise DataError(f"{party}'s table is empty", where=where, why="it has no rows", fix="bring a table with rows")
-    return frame
-
-
 def _validate(party: str, frame: pl.DataFrame, contract: Contract, folder: Path) -> None:
     try:
         contract.schema.validate(frame, lazy=True)
@@ -156,4 +137,5 @@ def _name_failure(column: str, check: str, number: int) -> str:
     if check == "column_in_dataframe":
         return f"{column}: the contract has it, and it is missing in the table"
     name = check.partition("(")[0]
-    return f"{column}: {name} fails {number} time{'s' if number != 1 else ''}"
+    meaning = f" ({MEANINGS[name]})" if name in MEANINGS else ""
+    return f"{column}: {name} fails {number} time{'s' if number != 1 else ''}{meaning}"

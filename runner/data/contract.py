@@ -9,9 +9,11 @@ A contract is a class in a Python file of the party's own, named in the spec as 
         mean_radius: float = pa.Field(gt=0)
 
 Its columns, in its order, are the id, the label (at the label holder) and the features. On top of what it says, the
-runner holds every table to this: ids are unique and not null; no number is infinite; where the contract does not say
-``nullable=True``, no feature is null or NaN; a label fits the objective. ``metadata={"prepare": {…}}`` of a column's
-Field says how it is prepared, where that is not what the spec says for its kind.
+runner holds every table to this: ids are unique and not null; no number is infinite, and no whole one beyond 2^53;
+where the contract does not say ``nullable=True``, no feature is null or NaN; a label fits the objective.
+
+What a Field's metadata says stays at the party: ``metadata={"prepare": {…}}`` how the column is prepared, where that is
+not what the spec says for its kind; ``metadata={"source": "MR"}`` which name it has in the table.
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from runner.data.place import contract_path
+from runner.data.synthetic import synthetic_columns
 from runner.errors import DataError
 from runner.spec.columns import columns_of
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
+OLD_NAME = "source"  # in a field's metadata
 LARGEST = 2**53  # up to here float64 has every whole number
 
 
@@ -49,16 +53,22 @@ class Contract:
         features: the feature columns, in order.
         nullable: those of them that may have holes.
         metadata: feature → what its Field says beside checks.
+        rename: name in the contract → name in the table, where that is another.
     """
 
     schema: pa.DataFrameSchema
     features: tuple[str, ...]
     nullable: frozenset[str]
     metadata: Mapping[str, Mapping[str, Any]]
+    rename: Mapping[str, str]
 
     def preparations(self) -> dict[str, Any]:
         """Feature → what the contract says of its preparation."""
         return {name: said["prepare"] for name, said in self.metadata.items() if "prepare" in said}
+
+    def types(self) -> dict[str, Any]:
+        """Column → its polars type, where the contract says one."""
+        return {name: column.dtype.type for name, column in self.schema.columns.items() if column.dtype is not None}
 
 
 def build_contract(spec: Spec, party: str) -> Contract:
@@ -73,6 +83,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
     where = f"data.tables.{party}.contract = {reference}"
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
+    if spec.data.is_drawn():
+        schema.columns |= synthetic_columns(spec, party)
     columns = schema.columns
     for name in (named.id, named.owns, named.folds, *named.read):
         if name is not None and name not in columns:
@@ -90,6 +102,9 @@ def build_contract(spec: Spec, party: str) -> Contract:
             why="besides the id and the label it names no column",
             fix="add the party's feature columns to the class",
         )
+    rename = {
+        name: column.metadata[OLD_NAME] for name, column in columns.items() if OLD_NAME in (column.metadata or {})
+    }
     checked = {named.id: _strengthen(columns[named.id], unique=True)}
     nullable = frozenset(name for name in features if columns[name].nullable)
     metadata = {name: columns[name].metadata or {} for name in features}
@@ -109,7 +124,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    return Contract(schema, features, nullable, metadata)
+    return Contract(schema, features, nullable, metadata, rename)
 
 
 def _load(party: str, reference: str) -> Any:
@@ -196,15 +211,19 @@ def _finite(*, holes: bool) -> pa.Check:
     return pa.Check(finite, name="finite_number", error="finite_number")
 
 
+EXACT = "exact_in_float64"
+
+
 def _exact() -> pa.Check:
-    """A whole number keeps its value as float64."""
+    """Whole numbers that float64, in which SGB computes, can hold."""
 
     def exact(data: PolarsData) -> pl.LazyFrame:
         column = pl.col(data.key)
         is_whole = data.lazyframe.collect_schema()[data.key].is_integer()
-        return data.lazyframe.select(column.is_between(-LARGEST, LARGEST) if is_whole else pl.lit(True))
+        within = column.is_between(-LARGEST, LARGEST)
+        return data.lazyframe.select((column.is_null() | within) if is_whole else pl.lit(True))
 
-    return pa.Check(exact, name="at_most_2_to_the_53", error="at_most_2_to_the_53")
+    return pa.Check(exact, name=EXACT, error=EXACT)
 
 
 def _label_checks(spec: Spec) -> list[pa.Check]:

@@ -33,8 +33,9 @@ def import_pandera() -> None:
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
     try:
-        for module in ("pandera.polars", "pandera.backends.polars.builtin_checks", "pandera.backends.polars.container"):
-            importlib.import_module(module)
+        importlib.import_module("pandera.polars")
+        for backend in ("builtin_checks", "checks", "components", "container"):
+            importlib.import_module(f"pandera.backends.polars.{backend}")
         importlib.import_module("pandera.backends.register_checks")._load_get_backend_types_from_mro()
     finally:
         sys.meta_path.remove(hidden)

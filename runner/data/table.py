@@ -19,6 +19,7 @@ from runner.prepare.rules import Rule
 
 _OPTIONAL = ("label", "truth", "owns", "dealt_by")
 _ABOUT = b"sgb-runner"
+_SOURCE = b"sgb-runner source"
 _COLUMN = "column/"
 
 
@@ -38,6 +39,7 @@ class CheckedTable:
         owns: shape (rows,), bool, True for the party's own rows; or None.
         dealt_by: shape (rows,), int64, the rank of each row's group or time in the column by which the party deals the
             folds of a cross-validation; or None.
+        source: SHA-256 of what the table was read from.
 
     Only the party's own processes hold one.
     """
@@ -51,6 +53,7 @@ class CheckedTable:
     truth: NDArray[np.float64] | None = None
     owns: NDArray[np.bool_] | None = None
     dealt_by: NDArray[np.int64] | None = None
+    source: bytes = b""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +87,7 @@ def write_table(table: CheckedTable, descriptor: int) -> None:
     whole = pa.table({name: pa.array(_plain(part)) for name, part in arrays.items()})
     for name, column in zip(table.names, table.columns.columns, strict=True):
         whole = whole.append_column(_COLUMN + name, column)
-    whole = whole.replace_schema_metadata({_ABOUT: _about(table)})
+    whole = whole.replace_schema_metadata({_ABOUT: _about(table), _SOURCE: table.source.hex()})
     with io.FileIO(descriptor, "wb", closefd=False) as memory, pa.ipc.new_stream(memory, whole.schema) as stream:
         stream.write_table(whole)
 
@@ -102,6 +105,7 @@ def read_table(descriptor: int) -> CheckedTable:
         dtypes=tuple(about["dtypes"]),
         rules=tuple(msgspec.convert(about["rules"], list[Rule])),
         test=whole["test"].to_numpy(),
+        source=bytes.fromhex(whole.schema.metadata[_SOURCE].decode()),
         **{name: whole[name].to_numpy() for name in _OPTIONAL if name in whole.column_names},
     )
 

@@ -125,6 +125,6 @@ def open_site(
     if table is not None:
         settings = spec.data.tables[party]
         site.facts["validate"] = {"table": table.digest(site.derive("table"))}
-        site.note("validate", "file", file_digest(Path(settings.path)))
+        site.note("validate", "file", table.source)
         site.note("validate", "contract", file_digest(contract_path(settings.contract)))
     return site

@@ -29,6 +29,7 @@ def spec_digest(spec: Spec) -> str:
     values = spec_values(spec)
     for name in HOW_NOT_WHAT:
         del values[name]
+    del values["data"]["max_memory"]
     values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
     return hashlib.sha256(canonical_json(values)).hexdigest()
@@ -45,8 +46,9 @@ def training_digest(spec: Spec) -> str:
     for name in ("task", "model", "roles", "resume", "train", "predict", "explain", "policy", "cluster", "outputs"):
         del values[name]
     values["parties"] = sorted(spec.parties)
+    del values["data"]["max_memory"]
     for table in values["data"]["tables"].values():
-        del table["path"]
+        del table["path"], table["source"]
     if spec.sgb.shuffle == "shared":
         values["process"] = spec.cluster.mode
     return hashlib.sha256(canonical_json(values)).hexdigest()

@@ -10,6 +10,7 @@ from runner.spec.base import PartyName, Seconds, Section, Share
 from runner.spec.label import NONE, SAME, Label
 from runner.spec.prepare import Prepare
 from runner.spec.sgb import SgbSettings
+from runner.spec.source import Drawn, Source
 
 Plan = Literal["train_predict", "train", "cv", "predict", "export", "import"]
 Stage = Literal[
@@ -73,14 +74,17 @@ class Party(Section, frozen=True, kw_only=True):
 
 
 class Table(Section, frozen=True, kw_only=True):
-    """One party's Parquet file, and the contract that it keeps: ``file.py:Class``, a pandera DataFrameModel.
+    """One party's table, and the contract that it keeps: ``file.py:Class``, a pandera DataFrameModel.
 
+    ``path`` is a file, a folder of files (``year=2024/`` gives a column), or a pattern such as ``part-*.parquet``;
+    ``source`` says how it is read, or names a query in its place.
     ``ignore`` names columns of the contract that are no features, such as labels that this run does not use.
     ``owns`` names a boolean column that marks the rows of the party's own customers, for ``own_rows`` predictions.
     """
 
-    path: str
+    path: str | None = None
     contract: str
+    source: Source = field(default_factory=Source)
     ignore: tuple[str, ...] = ()
     owns: str | None = None
 
@@ -92,14 +96,26 @@ class Split(Section, frozen=True, kw_only=True):
     key: str = "split-1"
 
 
-class Data(Section, frozen=True, kw_only=True):
-    """The parties' tables. ``builtin`` names a bundled data set, written to ``tables`` at first use."""
+class Data(Drawn, frozen=True, kw_only=True):
+    """The parties' tables. ``builtin`` names a bundled data set, written below ``outputs`` at first use.
+
+    ``max_memory`` bounds what one party's table may take, in GiB; by default its share of the memory that is free.
+    """
 
     name: str
     id: str
     tables: dict[PartyName, Table]
     split: Split = field(default_factory=Split)
     builtin: str | None = None
+    max_memory: Annotated[float, Meta(gt=0)] | None = None
+
+    def is_drawn(self) -> bool:
+        """Whether the tables are made up, and none is read."""
+        return self.rows is not None
+
+    def builtin_path(self, party: str, outputs: str) -> str | None:
+        """Where the bundled table of ``party`` is written; the runner writes none to another place."""
+        return f"{outputs}/data/{self.builtin}/{party}/table.parquet" if self.builtin is not None else None
 
 
 class CrossValidation(Section, frozen=True, kw_only=True):

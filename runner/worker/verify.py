@@ -16,8 +16,10 @@ from runner.bundle.layout import MANIFEST as BUNDLE_MANIFEST
 from runner.bundle.layout import bundle_folder
 from runner.bundle.manifest import read_manifest, read_signatures
 from runner.bundle.part import content_digest, part_bytes, read_part
-from runner.errors import BundleError
-from runner.files import canonical_json, file_digest
+from runner.data.digest import files_digest
+from runner.data.files import find_files
+from runner.errors import BundleError, DataError
+from runner.files import canonical_json
 from runner.keys.keyring import Keyring, signed_by
 from runner.keys.store import open_keyring, run_secret_of
 from runner.policy.audit import read_log
@@ -32,8 +34,8 @@ def verify(order: dict[str, Any]) -> dict[str, Any]:
     """Check a party's copy of the manifest, its signature, its audit log, its results and its part of the model.
 
     Args:
-        order: ``party``, ``settings`` (where its key is, as plain values), ``table`` (the path of its table, or None),
-            ``run`` (the run folder), ``manifest`` (the run's).
+        order: ``party``, ``settings`` (where its key is, as plain values), ``table`` (the path of its table; None where
+            it had none, or no files), ``run`` (the run folder), ``manifest`` (the run's).
 
     Returns:
         ``findings``, and ``flows``: how often which flow left or reached the party, for comparison with the others'.
@@ -57,7 +59,7 @@ def verify(order: dict[str, Any]) -> dict[str, Any]:
         findings.append(_model(run, party, keys, manifest["hashed"]["model"]))
     stated = manifest["hashed"]["stages"].get("validate", {}).get(party, {}).get("file")
     if order["table"] is not None and stated is not None:
-        findings.append(_table(Path(order["table"]), keys, stated))
+        findings.append(_table(order["table"], party, keys, stated))
     return {"findings": findings, "flows": _flows(entries)}
 
 
@@ -120,11 +122,13 @@ def _model(run: Path, party: str, keys: Keyring, bundle: str) -> Finding:
     return what, True, f"bundle {bundle[:12]}, signed by {len(manifest.parties)} parties, opens with the party's key"
 
 
-def _table(path: Path, keys: Keyring, stated: str) -> Finding:
+def _table(path: str, party: str, keys: Keyring, stated: str) -> Finding:
     """The table may have gone on since; that is told, and is no fault of the run's records."""
-    if not path.is_file():
+    try:
+        digest = files_digest(find_files(path, party))
+    except DataError:
         return "table", True, "no longer where it was"
-    found = hmac.new(keys.derive("facts"), file_digest(path), hashlib.sha256).hexdigest()
+    found = hmac.new(keys.derive("facts"), digest, hashlib.sha256).hexdigest()
     return "table", True, "the file is the one that the run read" if found == stated else "CHANGED since the run"
 
 

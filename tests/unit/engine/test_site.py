@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,7 @@ def test_site_has_features_once_they_are_prepared_and_until_that_is_forgotten(tm
 
 
 def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, changed: Any) -> None:
-    path = tmp_path / "table.parquet"
-    path.write_bytes(b"rows")
-    places = {"parties.alice.key_file": str(tmp_path / "keys" / "secret.key"), "data.tables.alice.path": str(path)}
+    places = {"parties.alice.key_file": str(tmp_path / "keys" / "secret.key")}
     opened = open_site(parse(changed(places)), "alice", tmp_path / "run", TABLE, lambda **event: None)
     assert opened.folder == tmp_path / "run" / "parties" / "alice"
     assert opened.folder.stat().st_mode & 0o777 == 0o700
@@ -79,8 +78,8 @@ def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, chang
     assert opened.derive("bundle") == Keyring("alice", secret).derive("bundle")
     assert set(opened.facts["validate"]) == {"file", "contract", "table"}
     assert opened.facts["validate"]["table"] == TABLE.digest(opened.derive("table"))
-    path.write_bytes(b"other rows")
-    again = open_site(parse(changed(places)), "alice", tmp_path / "again", TABLE, lambda **event: None)
+    other = replace(TABLE, source=b"other")
+    again = open_site(parse(changed(places)), "alice", tmp_path / "again", other, lambda **event: None)
     assert {what for what, digest in again.facts["validate"].items() if opened.facts["validate"][what] != digest} == {
         "file"
     }

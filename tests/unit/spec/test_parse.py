@@ -183,7 +183,9 @@ def test_schemes_that_encrypt_nothing_are_not_advertised(changed: Changed) -> No
     assert not [scheme for scheme in PLAIN_SCHEMES if scheme in advice.replace(",", "").split()]
 
 
-@pytest.mark.parametrize("path", ["sgb", "data.id", "label.holder", "data.tables.alice.path", "parties.bob.key_file"])
+@pytest.mark.parametrize(
+    "path", ["sgb", "data.id", "label.holder", "data.tables.alice.contract", "parties.bob.key_file"]
+)
 def test_missing_setting_is_named(changed: Changed, path: str) -> None:
     values = changed({})
     *sections, name = path.split(".")
@@ -249,6 +251,6 @@ def test_allowed_says_what_may_stand_at_a_path() -> None:
 
 def test_setting_names_lists_a_section() -> None:
     assert setting_names("crypto") == ["scheme", "key_bits"]
-    assert setting_names("data.tables.anyone") == ["path", "contract", "ignore", "owns"]
+    assert setting_names("data.tables.anyone") == ["path", "contract", "source", "ignore", "owns"]
     assert setting_names("sgb.max_depth") == []
     assert setting_names("nothing.at.all") == []
