@@ -74,7 +74,7 @@ def rules_of(spec: Spec, party: str, schema: pl.Schema, contract: Contract) -> t
                 fix="set prepare=auto or prepare.numbers.missing, take nullable=True out of the contract, or give the "
                 'column metadata={"prepare": {"missing": …}} there',
             )
-        if rule.kind == "category" and rule.categories.encode == "target":
+        if rule.kind == "category" and rule.categories.encode == "target" and spec.task.to_run() != "predict":
             _require_label(spec, party, name, where)
         rules.append(rule)
     return tuple(rules)

@@ -1,9 +1,10 @@
 """The parts of a model, joined to ordinary decision trees; only who may have the complete model can do that.
 
-A part is a plain dict: ``party``, ``features`` (names), ``trees`` and, at the label holder, ``leaf_weights``. A party's
-side of a tree has SecretFlow's lists: of every inner node the own feature (-1: another party splits it), the threshold
-and the number (root 0, children 2n + 1 and 2n + 2), and the numbers of the leaves in the order of the leaf weights. A
-row goes left where its value is less than the threshold; both are float64.
+A part is a plain dict: ``party``, ``features`` (names), ``trees`` and, at the label holder, ``leaf_weights``. (What was
+fitted to the party's columns, ``prepare``, is for prediction only; no export has it.) A party's side of a tree has
+SecretFlow's lists: of every inner node the own feature (-1: another party splits it), the threshold and the number
+(root 0, children 2n + 1 and 2n + 2), and the numbers of the leaves in the order of the leaf weights. A row goes left
+where its value is less than the threshold; both are float64.
 """
 
 from __future__ import annotations

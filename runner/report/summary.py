@@ -51,8 +51,9 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         lines += _export(spec, model, folder)
     if spec.assembles_at() is not None:
         lines.append(
-            f"Revealed     to {spec.assembles_at()}: every party's features by name, split values and leaf weights; "
-            "in effect, what the labels say"
+            f"Revealed     to {spec.assembles_at()}: every party's features by name, "
+            + ("how they are prepared, " if "predict" in stages else "")
+            + "split values and leaf weights; in effect, what the labels say"
         )
     lines += [
         f"Run folder   {folder}",

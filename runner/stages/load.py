@@ -64,6 +64,8 @@ def own_parts(context: Context) -> tuple[Manifest, dict[str, PYUObject]]:
 def collect_parts(context: Context, at: str) -> PYUObject:
     """Bring every party's part to ``at``, which then has the complete model: splits, leaf weights, names.
 
+    To predict, the parts hold what was fitted to the parties' columns too (medians, levels of text); to export, not.
+
     Returns:
         a list of the parts in canonical order, at ``at``.
 
@@ -74,6 +76,8 @@ def collect_parts(context: Context, at: str) -> PYUObject:
     received = []
     for party, part in own.items():
         if party != at:
+            if "export" in context.spec.stages():
+                part = context.at(party, _without_preparation, part)
             part = context.gate.deliver(part, at, stage="load", kind="complete_model", form=WHOLE_PART)
         received.append(part)
 
@@ -85,6 +89,10 @@ def collect_parts(context: Context, at: str) -> PYUObject:
     parts = context.at(at, gather, *received)
     context.gate.finish(parts)
     return parts
+
+
+def _without_preparation(site: Site, part: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in part.items() if name != "prepare"}
 
 
 def _agreed_manifest(context: Context) -> Manifest:

@@ -82,3 +82,30 @@ def test_unknown_data_set_or_party_is_refused(tmp_path: Path, name: str, party: 
         write_builtin(name, party, tmp_path / "table.parquet", "patient_id")
     assert "breast_cancer" in caught.value.fix
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("party", PARTIES)
+def test_unprepared_clinics_have_texts_and_holes_and_a_second_batch(tmp_path: Path, party: str) -> None:
+    tables = {}
+    for name in ("clinics_raw", "clinics_raw_later"):
+        write_builtin(name, party, tmp_path / f"{name}.parquet", "patient_id")
+        tables[name] = pl.read_parquet(tmp_path / f"{name}.parquet")
+    first, later = tables.values()
+    assert (first.height, later.height) == (569, 150)
+    assert set(later.columns) - set(first.columns) == {"scanner"}
+    assert set(later["patient_id"]) < set(first["patient_id"])
+    assert pl.String in first.drop("patient_id").dtypes
+    holed = [name for name in first.columns if first[name].null_count()]
+    assert holed
+    assert all(0.03 < first[name].null_count() / 569 < 0.15 for name in holed)
+    if party == "alice":
+        assert set(later["size"].unique()) - set(first["size"].unique()) == {"beyond the scale"}
+
+
+def test_unprepared_clinics_are_the_real_measurements(tmp_path: Path) -> None:
+    write_builtin("clinics_raw", "alice", tmp_path / "table.parquet", "patient_id")
+    table = pl.read_parquet(tmp_path / "table.parquet").sort("patient_id")
+    radius = load_breast_cancer().data[:, 0]
+    present = table["mean_radius"].is_not_null().to_numpy()
+    assert np.array_equal(table["mean_radius"].to_numpy()[present], radius[present])
+    assert set(table.filter(pl.col("mean_radius") > 16)["size"].drop_nulls()) == {"large"}

@@ -12,6 +12,7 @@ import pytest
 from made_tables import made_table, matrix_of
 
 from runner.data.table import CheckedTable, read_table, write_table
+from runner.prepare.columns import canonical_bytes
 from runner.prepare.rules import Rule
 from runner.spec.prepare import Numbers
 
@@ -177,6 +178,18 @@ def test_texts_that_run_into_each_other_have_another_digest() -> None:
     assert replace(table(), columns=changed_column("x", ["ab", "c", ""])).digest(KEY) != replace(
         table(), columns=one
     ).digest(KEY)
+
+
+@pytest.mark.parametrize("texts", [["b", None, "", "ü", "lang"], [], [None], ["", ""]])
+def test_bytes_of_texts_depend_on_the_texts_alone(texts: list[str | None]) -> None:
+    """Neither on how they are cut into chunks, nor on what lies around them in memory."""
+    plain = pa.array(texts, type=pa.large_string())
+    around = pa.array(["x", None, *texts, "yy"], type=pa.large_string())
+    expected = canonical_bytes(pa.chunked_array([plain]))
+    assert canonical_bytes(pa.chunked_array([around.slice(2, len(texts))])) == expected
+    assert canonical_bytes(pa.chunked_array([plain.slice(0, 1), plain.slice(1)])) == expected
+    lengths = [-1 if text is None else len(text.encode()) for text in texts]
+    assert expected == np.array(lengths, dtype=np.int64).tobytes() + "".join(filter(None, texts)).encode()
 
 
 def test_rows_are_taken_in_another_order_or_left_out() -> None:

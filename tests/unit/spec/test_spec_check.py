@@ -65,6 +65,10 @@ def refusal(values: dict[str, Any]) -> SpecError:
         ({"task.name": "import", "import_from": {**FOLDERS, "dave": "d"}}, "import_from.dave", "alice"),
         ({"task.name": "import", "import_from": FOLDERS, "model": "x"}, "model", "task=predict"),
         ({"import_from": FOLDERS}, "import_from", "task=import"),
+        ({"prepare.numbers.clip": [0.9, 0.1]}, "prepare.numbers.clip", "lower"),
+        ({"prepare.numbers.clip": [0.5, 0.5]}, "prepare.numbers.clip", "lower"),
+        ({"prepare.categories.encode": "target"}, "prepare.categories.encode", "contract"),
+        ({"task.name": "import", "import_from": FOLDERS, "prepare.drop_constant": True}, "prepare", "prepare=strict"),
     ],
 )
 def test_contradiction_is_refused(changed: Changed, changes: dict[str, Any], where: str, fix: str) -> None:
@@ -83,6 +87,8 @@ def test_contradiction_is_refused(changed: Changed, changes: dict[str, Any], whe
         {"sgb.objective": "linear", "sgb.eval_metric": "roc_auc"},
         {"cluster.ports": {"alice": 8000, "bob": 8001}},
         {"cluster.viewer": "alice"},
+        {"prepare.numbers.clip": [0.1, 0.9]},
+        {"task.name": "import", "import_from": FOLDERS},
         {"policy.predictions.recipients": ["alice", "bob", "carol"]},
         {"task.name": "predict", "model": "outputs/some/run"},
         {"task.name": "check", "task.plan": "predict"},

@@ -281,9 +281,11 @@ def test_missing_checkpoint_is_refused_everywhere(copied: House) -> None:
 
 @pytest.mark.parametrize("party", ORDER)
 def test_another_table_is_refused(copied: House, party: str) -> None:
-    features = copied.tables[party].features.copy()
-    features[0, 0] += 1e-9
-    copied.tables[party] = dataclasses.replace(copied.tables[party], features=features)
+    table = copied.tables[party]
+    first = table.columns[table.names[0]].to_numpy().copy()
+    first[0] += 1e-9
+    columns = table.columns.set_column(0, table.names[0], [first])
+    copied.tables[party] = dataclasses.replace(table, columns=columns)
     refused(copied, DataError, f"{party}'s table is not the one of the interrupted training")
 
 
