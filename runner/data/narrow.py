@@ -14,6 +14,9 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 HIDDEN = "pandas"
+_AT_FIRST_CHECK = tuple(
+    f"pandera.backends.polars.{name}" for name in ("builtin_checks", "checks", "components", "container")
+)
 
 
 class _Hidden(MetaPathFinder):
@@ -33,7 +36,7 @@ def import_pandera() -> None:
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
     try:
-        for module in ("pandera.polars", "pandera.backends.polars.builtin_checks", "pandera.backends.polars.container"):
+        for module in ("pandera.polars", *_AT_FIRST_CHECK):
             importlib.import_module(module)
         importlib.import_module("pandera.backends.register_checks")._load_get_backend_types_from_mro()
     finally:
