@@ -17,6 +17,29 @@ if sys.dont_write_bytecode:
 
 from support import Command, type_command
 
+# Of those that start party processes; all other files come after these.
+LONGEST = (
+    "test_killed.py",
+    "test_main_job.py",
+    "test_label_modes.py",
+    "test_same_bits.py",
+    "test_records.py",
+    "test_load.py",
+    "test_resume.py",
+    "test_export.py",
+    "test_experiments.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that the pytest workers end at about the same time."""
+    order = {name: number for number, name in enumerate(LONGEST)}
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        return item.get_closest_marker("processes") is None, order.get(item.path.name, len(order))
+
+    items.sort(key=place)
+
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:

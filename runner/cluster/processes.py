@@ -35,6 +35,7 @@ class Template:
     Attributes:
         channels: the control connection to each child, by name.
         control: the control connection to the template itself, which reports how its children ended.
+        pids: the process id of each child that was forked.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Template:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._kind = kind
+        self.pids: dict[str, int] = {}
         ours, theirs = {}, {}
         for name in ("", *children):
             here, there = socket.socketpair()
@@ -81,6 +83,14 @@ class Template:
         if self._kind == "check":
             return CHECK_LOG
         return "debug.log" if child == ALL_PARTIES else f"parties/{child}/worker.log"
+
+    def cpu_seconds(self, child: str) -> float:
+        """The CPU time that a child has used; 0 where it is not known."""
+        try:
+            fields = Path(f"/proc/{self.pids[child]}/stat").read_text().rpartition(")")[2].split()
+        except (KeyError, OSError):
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def __enter__(self) -> Template:
         return self

@@ -14,6 +14,7 @@ from runner.spec.model import Cluster
 SECONDARY_GRACE = 2.0  # seconds that a failure which follows from another's waits to be explained by that other
 EXIT_GRACE = 1.0  # seconds for the template to tell how a child ended
 TICK = 0.5
+BUSY = 0.01  # seconds of CPU time in a second of silence: more than what a process has that hangs or is stopped
 _TEMPLATE = ""
 
 
@@ -37,6 +38,7 @@ class Watch:
         self._stages = dict.fromkeys(template.channels, stage)
         self._unfinished = set(template.channels)
         self._heard: dict[str, float] = {}
+        self._used: dict[str, float] = {}
         self._exit_codes: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
         self._selector = selectors.DefaultSelector()
@@ -62,7 +64,7 @@ class Watch:
     def _read(self, name: str, channel: Channel) -> Iterator[tuple[str, Message]]:
         messages, standing = channel.receive_ready()
         if name != _TEMPLATE:
-            self._heard[name] = time.monotonic()
+            self._hear(name)
         for message in messages:
             match message["event"]:
                 case "failed":
@@ -70,7 +72,8 @@ class Watch:
                 case "exited":
                     self._exit_codes[message["child"]] = message["code"]
                 case "forked":  # it has something to say from now on
-                    self._heard[message["child"]] = time.monotonic()
+                    self._template.pids[message["child"]] = message["pid"]
+                    self._hear(message["child"])
                 case event:
                     if event == self._last_word:
                         self._unfinished.discard(name)
@@ -78,6 +81,14 @@ class Watch:
         if not standing:
             self._selector.unregister(channel)
             self._gone(name)
+
+    def _hear(self, name: str) -> None:
+        self._heard[name] = time.monotonic()
+        self._used[name] = self._template.cpu_seconds(name)
+
+    def _is_busy(self, name: str, silence: float) -> bool:
+        """Whether a child computes; making a key, it holds Python's lock and sends no heartbeat meanwhile."""
+        return self._template.cpu_seconds(name) - self._used.get(name, 0.0) > BUSY * silence
 
     def _failed(self, name: str, message: Message) -> None:
         error = RunnerError.from_dict(message["error"])
@@ -132,6 +143,9 @@ class Watch:
                 )
             silence = now - self._heard.get(name, now)
             if self._beats and silence > self._limits.silence_timeout:
+                if self._is_busy(name, silence):
+                    self._hear(name)
+                    continue
                 raise ClusterError(
                     f"{name} has gone silent",
                     where=f"party {name}, stage {self._stages[name]}",

@@ -14,6 +14,9 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 HIDDEN = "pandas"
+_AT_FIRST_CHECK = tuple(
+    f"pandera.backends.polars.{name}" for name in ("builtin_checks", "checks", "components", "container")
+)
 
 
 class _Hidden(MetaPathFinder):
@@ -33,9 +36,8 @@ def import_pandera() -> None:
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
     try:
-        importlib.import_module("pandera.polars")
-        for backend in ("builtin_checks", "checks", "components", "container"):
-            importlib.import_module(f"pandera.backends.polars.{backend}")
+        for module in ("pandera.polars", *_AT_FIRST_CHECK):
+            importlib.import_module(module)
         importlib.import_module("pandera.backends.register_checks")._load_get_backend_types_from_mro()
     finally:
         sys.meta_path.remove(hidden)

@@ -1,0 +1,66 @@
+"""Who is silent: a process that hangs, and not one that is too busy to send a heartbeat."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from support import make_spec
+
+from runner.cluster.channel import Channel
+from runner.cluster.processes import Template
+from runner.cluster.watch import Watch
+from runner.errors import ClusterError
+
+LIMITS = msgspec.structs.replace(make_spec().cluster, silence_timeout=1.0)
+
+
+class Ends(NamedTuple):
+    """A watch over one process, and the ends at which the template and that process speak."""
+
+    watch: Watch
+    control: Channel
+    child: Channel
+
+
+@contextlib.contextmanager
+def watching(program: str) -> Iterator[Ends]:
+    """A watch over a program that says nothing itself; it prints a line when it begins."""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    pairs = [socket.socketpair() for _ in range(2)]
+    template = Template.__new__(Template)  # as it is once its process has started
+    template._kind, template.pids = "work", {}
+    template.control, template.channels = Channel(pairs[0][0]), {"bob": Channel(pairs[1][0])}
+    ends = Ends(Watch(template, LIMITS, stage="train", last_word="done", beats=True), *(Channel(p[1]) for p in pairs))
+    try:
+        process.stdout.readline()
+        ends.control.send(event="forked", child="bob", pid=process.pid)
+        yield ends
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for pair in pairs:
+            for end in pair:
+                end.close()
+
+
+def test_process_that_does_nothing_is_silent() -> None:
+    program = "import time; print(flush=True); time.sleep(60)"
+    with watching(program) as ends, pytest.raises(ClusterError, match="bob has gone silent"):
+        list(ends.watch.events())
+
+
+def test_process_that_computes_is_not() -> None:
+    """It is given three times as long as it may be silent, and then says its last word."""
+    with watching("print(flush=True)\nwhile True: pass") as ends:
+        threading.Timer(3 * LIMITS.silence_timeout, ends.child.send, kwargs={"event": "done"}).start()
+        assert [message["event"] for _, message in ends.watch.events()] == ["done"]
