@@ -1,6 +1,7 @@
-"""The contract of a party's table: the user's pandera model, and what every table of a run must keep besides.
+"""The contract of a party's table: the user's own, and what every table of a run must keep besides.
 
-A contract is a class in a Python file of the party's own, named in the spec as ``file.py:Class``:
+A contract is a file of the party's own: YAML (see :mod:`runner.data.contract_yaml`), named in the spec as
+``file.yaml`` or ``file.yaml:Name``, or Python with a pandera model, ``file.py:Class``:
 
     import pandera.polars as pa
 
@@ -10,7 +11,7 @@ A contract is a class in a Python file of the party's own, named in the spec as 
 
 Its columns, in its order, are the id, the label (at the label holder) and the features. On top of what it says, the
 runner holds every table to this: ids are unique and not null; features are numbers, not null, not NaN and not
-infinite; a label fits the objective.
+infinite; a label fits the objective. Ids are normalised before anything is checked.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import copy
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,13 +29,18 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
+from pandera.engines.polars_engine import Engine
 
+from runner.data.contract_yaml import is_yaml, read_yaml_contract
 from runner.data.place import contract_path
+from runner.data.rules import ColumnRules, IdRules, normalise_ids, parse_rules
 from runner.errors import DataError
 from runner.spec.columns import columns_of
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.suggest import advise
+
+TEXT = Engine.dtype(pl.String)
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,19 @@ class Contract:
     Attributes:
         schema: the pandera schema with the runner's own checks added.
         features: the feature columns, in order.
+        metadata: column → what the contract says of it besides its checks (see :mod:`runner.data.rules`).
+        id_rules: id column → how its ids are written alike.
     """
 
     schema: pa.DataFrameSchema
     features: tuple[str, ...]
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    id_rules: Mapping[str, IdRules] = field(default_factory=dict)
+
+    def normalise(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The table with its ids written alike; done before anything is checked."""
+        present = {name: rules for name, rules in self.id_rules.items() if name in frame.columns}
+        return frame.with_columns(normalise_ids(frame[name], rules) for name, rules in present.items())
 
 
 def build_contract(spec: Spec, party: str) -> Contract:
@@ -61,8 +76,9 @@ def build_contract(spec: Spec, party: str) -> Contract:
     reference = spec.data.tables[party].contract
     where = f"data.tables.{party}.contract = {reference}"
     named = columns_of(spec, party)
-    schema = copy.deepcopy(_load(party, reference).to_schema())
+    schema = copy.deepcopy(_load(party, reference))
     columns = schema.columns
+    rules = {name: parse_rules(column.metadata or {}, party, f"{where}, {name}") for name, column in columns.items()}
     for name in (named.id, named.owns, *named.read):
         if name is not None and name not in columns:
             raise DataError(
@@ -71,7 +87,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
                 why="data.id, data.tables.<party>.owns and the label section name columns of the contract",
                 fix=advise(name, columns),
             )
-    features = tuple(name for name in columns if name not in named.not_features())
+    features = tuple(name for name in columns if name not in named.not_features() and rules[name].feature)
     if not features:
         raise DataError(
             f"{party}'s contract has no feature",
@@ -92,10 +108,27 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    return Contract(schema, features)
+    metadata = {name: column.metadata for name, column in columns.items() if column.metadata}
+    return Contract(schema, features, metadata, _id_rules(party, columns, rules, (named.id,), where))
 
 
-def _load(party: str, reference: str) -> Any:
+def _id_rules(
+    party: str, columns: Mapping[str, Any], rules: Mapping[str, ColumnRules], ids: Iterable[str], where: str
+) -> dict[str, IdRules]:
+    """The rules of the id columns; no other column has any, and rules are for text."""
+    found = {name: rule.id for name, rule in rules.items() if rule.id is not None}
+    for name in found:
+        if name not in ids or columns[name].dtype is None or not columns[name].dtype.check(TEXT):
+            raise DataError(
+                f"{party}'s contract has rules for ids that have no effect",
+                where=f"{where}, {name}",
+                why="rules of id are for the column that data.id names, and for text",
+                fix="remove them; or make the id's dtype str, which with zero_pad the file's whole numbers become",
+            )
+    return found
+
+
+def _load(party: str, reference: str) -> pa.DataFrameSchema:
     where = f"data.tables.{party}.contract = {reference}"
     file, _, class_name = reference.partition(":")
     path = contract_path(reference)
@@ -104,8 +137,10 @@ def _load(party: str, reference: str) -> Any:
             f"{party}'s contract is not there",
             where=where,
             why=f"{file} is neither in {Path.cwd()} nor among the bundled contracts",
-            fix="write the path as file.py:Class, relative to where you start the runner",
+            fix="write the path as file.py:Class, file.yaml or file.yaml:Name, relative to where you start the runner",
         )
+    if is_yaml(path):
+        return read_yaml_contract(party, path, class_name, where)
     module = _import(party, path, where)
     models = {
         name: value
@@ -119,7 +154,19 @@ def _load(party: str, reference: str) -> Any:
             why="the file defines no pandera DataFrameModel of that name",
             fix=advise(class_name, models),
         )
-    return models[class_name]
+    return _schema_of(party, models[class_name], where)
+
+
+def _schema_of(party: str, model: type[pa.DataFrameModel], where: str) -> pa.DataFrameSchema:
+    try:
+        return model.to_schema()
+    except Exception as error:
+        raise DataError(
+            f"{party}'s contract is not valid",
+            where=where,
+            why=f"pandera makes no schema of it: {type(error).__name__}: {error}",
+            fix="compare it with the README's example",
+        ) from error
 
 
 def _import(party: str, path: Path, where: str) -> ModuleType:
@@ -129,7 +176,7 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
             f"{party}'s contract is not a Python file",
             where=where,
             why=f"{path} cannot be imported",
-            fix="name a .py file",
+            fix="name a .py or .yaml file",
         )
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module  # where typing looks the annotations up
