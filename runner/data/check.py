@@ -33,7 +33,7 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
     """
     contract = build_contract(spec, party)
     named = columns_of(spec, party)
-    frame = _read(party, Path(spec.data.tables[party].path))
+    frame = read_table_file(party, Path(spec.data.tables[party].path))
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
     frame = contract.normalise(frame)
@@ -89,7 +89,12 @@ def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]
         )
 
 
-def _read(party: str, path: Path) -> pl.DataFrame:
+def read_table_file(party: str, path: Path) -> pl.DataFrame:
+    """A party's table as it is in its file.
+
+    Raises:
+        DataError: for a missing, unreadable or empty file.
+    """
     where = f"data.tables.{party}.path = {path}"
     if not path.is_file():
         raise DataError(
@@ -141,7 +146,10 @@ def _failure_cases(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame | No
     except pandera.errors.SchemaErrors as broken:
         return pl.DataFrame(broken.failure_cases)
     except pl.exceptions.SchemaError:
-        return _first_failure(frame, contract)
+        first = _first_failure(frame, contract)
+        if first is None:
+            raise
+        return first
     return None
 
 
