@@ -53,8 +53,8 @@ def execute(
 
 
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:
-    """Do what is asked about runs that are over."""
-    from runner import records, reproduction
+    """Do what is asked without a run."""
+    from runner import drafting, records, reproduction
 
     refuse_unheeded(config.task.name, overrides)
     match config.task.name:
@@ -66,3 +66,5 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.diff_runs(request)
         case "rekey":
             records.rekey_party(config, request)
+        case "infer_schema":
+            drafting.draft_contracts(config, request)

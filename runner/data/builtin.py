@@ -15,9 +15,23 @@ from numpy.typing import NDArray
 from runner.data.clinics_raw import clinics_raw, clinics_raw_later
 from runner.errors import DataError
 from runner.files import make_private_dir, write_atomically
+from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
 PARTIES = ("alice", "bob", "carol")
+
+
+def ensure_builtin(spec: Spec, party: str) -> None:
+    """Write the bundled table where the runner keeps it; another path is the user's, and perhaps mistyped.
+
+    Raises:
+        DataError: for a data set or a party that is not bundled.
+    """
+    place, path = spec.data.builtin_path(party, spec.outputs), spec.data.tables[party].path
+    if spec.data.builtin is not None and place is not None and path is not None:
+        target = Path(path)
+        if target == Path(place) and not target.exists():
+            write_builtin(spec.data.builtin, party, target, spec.data.id)
 
 
 def write_builtin(name: str, party: str, path: Path, id_column: str) -> None:

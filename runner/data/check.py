@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,10 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
     contract = build_contract(spec, party)
     named = columns_of(spec, party)
     needed = None if contract.schema.strict else contract.schema.columns
-    frame, source = load_table(spec, party, needed, contract.types(), contract.rename)
+    frame, source = load_table(spec, party, needed, contract.types(), contract.rename())
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
+    frame = contract.normalise(frame)
     _validate(party, frame, contract, folder)
     rules = rules_of(spec, party, frame.schema, contract)
     ordered = frame.sort(spec.data.id)
@@ -114,14 +116,13 @@ def _refuse_empty(party: str, columns: pa.Table) -> None:
 
 
 def _validate(party: str, frame: pl.DataFrame, contract: Contract, folder: Path) -> None:
-    try:
-        contract.schema.validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as broken:
-        cases = broken.failure_cases
+    cases = _failure_cases(frame, contract)
+    if cases is not None:
         report = folder / FAILURES
         write_bytes(report, cases.write_json().encode())
         missing = pl.col("check") == "column_in_dataframe"
-        named = cases.with_columns(column=pl.when(missing).then("failure_case").otherwise("column").fill_null("table"))
+        own = pl.when(pl.col("schema_context") == "Column").then("column").fill_null("table")
+        named = cases.with_columns(column=pl.when(missing).then("failure_case").otherwise(own))
         counts = named.group_by("column", "check", maintain_order=True).len().rows()
         listed = [_name_failure(str(column), str(check), number) for column, check, number in counts[:6]]
         more = f"; and {len(counts) - 6} more" if len(counts) > 6 else ""
@@ -130,7 +131,39 @@ def _validate(party: str, frame: pl.DataFrame, contract: Contract, folder: Path)
             where=f"data.tables.{party}, {', '.join(dict.fromkeys(str(column) for column, _, _ in counts[:6]))}",
             why="; ".join(listed) + more,
             fix=f"mend the table or its contract; {party} finds every case in {report}",
-        ) from None
+        )
+
+
+def _failure_cases(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame | None:
+    """Every value that breaks the contract, or None; the first check's alone where pandera cannot put them together.
+
+    It cannot where a check of the user's own answers with a bare False, and another one with values.
+    """
+    try:
+        contract.schema.validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as broken:
+        return pl.DataFrame(broken.failure_cases)
+    except pl.exceptions.SchemaError:
+        first = _first_failure(frame, contract)
+        if first is None:
+            raise
+        return first
+    return None
+
+
+def _first_failure(frame: pl.DataFrame, contract: Contract) -> pl.DataFrame | None:
+    try:
+        contract.schema.validate(frame)
+    except pandera.errors.SchemaError as broken:
+        cases = broken.failure_cases
+        rows = cases.rows() if isinstance(cases, pl.DataFrame) else [(cases,)]
+        of_table = isinstance(broken.schema, type(contract.schema))
+        return pl.DataFrame({"failure_case": [json.dumps(row, default=str) for row in rows]}).with_columns(
+            schema_context=pl.lit("DataFrameSchema" if of_table else "Column"),
+            column=pl.lit(broken.schema.name),
+            check=pl.lit(str(getattr(broken.check, "error", None) or getattr(broken.check, "name", broken.check))),
+        )
+    return None
 
 
 def _name_failure(column: str, check: str, number: int) -> str:

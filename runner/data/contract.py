@@ -1,6 +1,7 @@
-"""The contract of a party's table: the user's pandera model, and what every table of a run must keep besides.
+"""The contract of a party's table: the user's own, and what every table of a run must keep besides.
 
-A contract is a class in a Python file of the party's own, named in the spec as ``file.py:Class``:
+A contract is a file of the party's own: YAML (see :mod:`runner.data.contract_yaml`), named in the spec as
+``file.yaml`` or ``file.yaml:Name``, or Python with a pandera model, ``file.py:Class``:
 
     import pandera.polars as pa
 
@@ -10,10 +11,9 @@ A contract is a class in a Python file of the party's own, named in the spec as 
 
 Its columns, in its order, are the id, the label (at the label holder) and the features. On top of what it says, the
 runner holds every table to this: ids are unique and not null; no number is infinite, and no whole one beyond 2^53;
-where the contract does not say ``nullable=True``, no feature is null or NaN; a label fits the objective.
-
-What a Field's metadata says stays at the party: ``metadata={"prepare": {…}}`` how the column is prepared, where that is
-not what the spec says for its kind; ``metadata={"source": "MR"}`` which name it has in the table.
+where the contract does not say ``nullable=True``, no feature is null or NaN; a label fits the objective. Ids are
+normalised before anything is checked. What a contract says of a column besides (:mod:`runner.data.rules`), such as how
+it is prepared or which name it has in the table, stays at the party.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
+from pandera.engines.polars_engine import Engine
 
+from runner.data.contract_yaml import is_yaml, read_yaml_contract
 from runner.data.place import contract_path
+from runner.data.rules import ColumnRules, normalise_ids, parse_rules
 from runner.data.synthetic import synthetic_columns
 from runner.errors import DataError
 from runner.spec.columns import columns_of
@@ -40,8 +43,8 @@ from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
-OLD_NAME = "source"  # in a field's metadata
 LARGEST = 2**53  # up to here float64 has every whole number
+TEXT = Engine.dtype(pl.String)
 
 
 @dataclass(frozen=True)
@@ -52,23 +55,30 @@ class Contract:
         schema: the pandera schema with the runner's own checks added.
         features: the feature columns, in order.
         nullable: those of them that may have holes.
-        metadata: feature → what its Field says beside checks.
-        rename: name in the contract → name in the table, where that is another.
+        rules: column → what the contract says of it besides its checks.
     """
 
     schema: pa.DataFrameSchema
     features: tuple[str, ...]
     nullable: frozenset[str]
-    metadata: Mapping[str, Mapping[str, Any]]
-    rename: Mapping[str, str]
+    rules: Mapping[str, ColumnRules]
 
     def preparations(self) -> dict[str, Any]:
         """Feature → what the contract says of its preparation."""
-        return {name: said["prepare"] for name, said in self.metadata.items() if "prepare" in said}
+        return {name: self.rules[name].prepare for name in self.features if self.rules[name].prepare is not None}
+
+    def rename(self) -> dict[str, str]:
+        """Name in the contract → name in the table, where that is another."""
+        return {name: rules.source for name, rules in self.rules.items() if rules.source is not None}
 
     def types(self) -> dict[str, Any]:
         """Column → its polars type, where the contract says one."""
         return {name: column.dtype.type for name, column in self.schema.columns.items() if column.dtype is not None}
+
+    def normalise(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The table with its ids written alike; done before anything is checked."""
+        ids = {name: rules.id for name, rules in self.rules.items() if rules.id is not None and name in frame.columns}
+        return frame.with_columns(normalise_ids(frame[name], rules) for name, rules in ids.items())
 
 
 def build_contract(spec: Spec, party: str) -> Contract:
@@ -82,10 +92,11 @@ def build_contract(spec: Spec, party: str) -> Contract:
     reference = spec.data.tables[party].contract
     where = f"data.tables.{party}.contract = {reference}"
     named = columns_of(spec, party)
-    schema = copy.deepcopy(_load(party, reference).to_schema())
+    schema = copy.deepcopy(_load(party, reference))
     if spec.data.is_drawn():
         schema.columns |= synthetic_columns(spec, party)
     columns = schema.columns
+    rules = {name: parse_rules(column.metadata or {}, party, f"{where}, {name}") for name, column in columns.items()}
     for name in (named.id, named.owns, named.folds, *named.read):
         if name is not None and name not in columns:
             raise DataError(
@@ -94,7 +105,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
                 why="data.id, data.tables.<party>.owns and the label section name columns of the contract",
                 fix=advise(name, columns),
             )
-    features = tuple(name for name in columns if name not in named.not_features())
+    features = tuple(name for name in columns if name not in named.not_features() and rules[name].feature)
     if not features:
         raise DataError(
             f"{party}'s contract has no feature",
@@ -102,12 +113,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
             why="besides the id and the label it names no column",
             fix="add the party's feature columns to the class",
         )
-    rename = {
-        name: column.metadata[OLD_NAME] for name, column in columns.items() if OLD_NAME in (column.metadata or {})
-    }
     checked = {named.id: _strengthen(columns[named.id], unique=True)}
     nullable = frozenset(name for name in features if columns[name].nullable)
-    metadata = {name: columns[name].metadata or {} for name in features}
     checked |= {
         name: _strengthen(columns[name], _finite(holes=name in nullable), _exact(), nullable=name in nullable)
         for name in features
@@ -124,10 +131,25 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    return Contract(schema, features, nullable, metadata, rename)
+    _refuse_idle_rules(party, columns, rules, (named.id,), where)
+    return Contract(schema, features, nullable, rules)
 
 
-def _load(party: str, reference: str) -> Any:
+def _refuse_idle_rules(
+    party: str, columns: Mapping[str, Any], rules: Mapping[str, ColumnRules], ids: Iterable[str], where: str
+) -> None:
+    """Rules of ids are for the id columns, and for text."""
+    for name in (name for name, rule in rules.items() if rule.id is not None):
+        if name not in ids or columns[name].dtype is None or not columns[name].dtype.check(TEXT):
+            raise DataError(
+                f"{party}'s contract has rules for ids that have no effect",
+                where=f"{where}, {name}",
+                why="rules of id are for the column that data.id names, and for text",
+                fix="remove them; or make the id's dtype str, which with zero_pad the file's whole numbers become",
+            )
+
+
+def _load(party: str, reference: str) -> pa.DataFrameSchema:
     where = f"data.tables.{party}.contract = {reference}"
     file, _, class_name = reference.partition(":")
     path = contract_path(reference)
@@ -136,8 +158,10 @@ def _load(party: str, reference: str) -> Any:
             f"{party}'s contract is not there",
             where=where,
             why=f"{file} is neither in {Path.cwd()} nor among the bundled contracts",
-            fix="write the path as file.py:Class, relative to where you start the runner",
+            fix="write the path as file.py:Class, file.yaml or file.yaml:Name, relative to where you start the runner",
         )
+    if is_yaml(path):
+        return read_yaml_contract(party, path, class_name, where)
     module = _import(party, path, where)
     models = {
         name: value
@@ -151,7 +175,19 @@ def _load(party: str, reference: str) -> Any:
             why="the file defines no pandera DataFrameModel of that name",
             fix=advise(class_name, models),
         )
-    return models[class_name]
+    return _schema_of(party, models[class_name], where)
+
+
+def _schema_of(party: str, model: type[pa.DataFrameModel], where: str) -> pa.DataFrameSchema:
+    try:
+        return model.to_schema()
+    except Exception as error:
+        raise DataError(
+            f"{party}'s contract is not valid",
+            where=where,
+            why=f"pandera makes no schema of it: {type(error).__name__}: {error}",
+            fix="compare it with the README's example",
+        ) from error
 
 
 def _import(party: str, path: Path, where: str) -> ModuleType:
@@ -161,7 +197,7 @@ def _import(party: str, path: Path, where: str) -> ModuleType:
             f"{party}'s contract is not a Python file",
             where=where,
             why=f"{path} cannot be imported",
-            fix="name a .py file",
+            fix="name a .py or .yaml file",
         )
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module  # where typing looks the annotations up

@@ -10,7 +10,7 @@ from runner.data.narrow import import_pandera
 import_pandera()
 
 from runner.cluster.channel import Channel  # noqa: E402
-from runner.data.builtin import write_builtin  # noqa: E402
+from runner.data.builtin import ensure_builtin  # noqa: E402
 from runner.data.check import check_table  # noqa: E402
 from runner.data.table import write_table  # noqa: E402
 from runner.errors import DataError, RunnerError  # noqa: E402
@@ -29,7 +29,7 @@ def check_tables(channel: Channel, tables: dict[str, int]) -> int:
     for party, memory in tables.items():
         folder = Path(order["folder"]) / "parties" / party
         try:
-            _write_builtin(spec, party)
+            ensure_builtin(spec, party)
             table = check_table(spec, party, folder)
             write_table(table, memory)
         except RunnerError as error:
@@ -53,15 +53,6 @@ def check_tables(channel: Channel, tables: dict[str, int]) -> int:
             features=len(table.names) if shown else None,
         )
     return 0
-
-
-def _write_builtin(spec: Spec, party: str) -> None:
-    """Write the bundled table where the runner keeps it; another path is the user's, and perhaps mistyped."""
-    place, path = spec.data.builtin_path(party, spec.outputs), spec.data.tables[party].path
-    if spec.data.builtin is not None and place is not None and path is not None:
-        target = Path(path)
-        if target == Path(place) and not target.exists():
-            write_builtin(spec.data.builtin, party, target, spec.data.id)
 
 
 def _may_show_size(spec: Spec, party: str) -> bool:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from runner.errors import SpecError
+from runner.spec.check_drift import check_drift
 from runner.spec.check_label import check_label
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
@@ -43,6 +44,7 @@ def check(spec: Spec) -> None:
     check_predict(spec)
     _check_sgb(spec)
     _check_crypto(spec)
+    check_drift(spec)
     check_task(spec)
     check_checkpoints(spec)
 

@@ -45,6 +45,7 @@ def training_digest(spec: Spec) -> str:
     values = spec_values(spec)
     for name in ("task", "model", "roles", "resume", "train", "predict", "explain", "policy", "cluster", "outputs"):
         del values[name]
+    del values["drift"]
     values["parties"] = sorted(spec.parties)
     del values["data"]["max_memory"]
     for table in values["data"]["tables"].values():

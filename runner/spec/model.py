@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from runner.spec.base import PartyName, Seconds, Section, Share
+from runner.spec.drift import Drift
 from runner.spec.label import NONE, SAME, Label
 from runner.spec.prepare import Prepare
 from runner.spec.sgb import SgbSettings
@@ -282,6 +283,7 @@ class Spec(Section, frozen=True, kw_only=True):
     explain: Explain = field(default_factory=Explain)
     cv: CrossValidation = field(default_factory=CrossValidation)
     export: Export = field(default_factory=Export)
+    drift: Drift = field(default_factory=Drift)
     cluster: Cluster
     model: str | None = None
     roles: dict[PartyName, PartyName] = field(default_factory=dict)

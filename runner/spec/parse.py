@@ -23,14 +23,23 @@ def parse(values: Mapping[str, Any]) -> Spec:
     Raises:
         SpecError: for an unknown key, a wrong type, a value out of range, or values that contradict each other.
     """
-    _refuse_odd(values, "")
-    try:
-        spec = msgspec.convert(values, Spec)
-    except msgspec.ValidationError as invalid:
-        raise _explain(str(invalid), values) from None
+    spec = convert(values)
     _require_floors(values)
     check(spec)
     return spec
+
+
+def convert(values: Mapping[str, Any]) -> Spec:
+    """Type-check ``values`` alone, for a task that looks at a part of them before the others are settled.
+
+    Raises:
+        SpecError: for an unknown key, a wrong type, or a value out of range.
+    """
+    _refuse_odd(values, "")
+    try:
+        return msgspec.convert(values, Spec)
+    except msgspec.ValidationError as invalid:
+        raise _explain(str(invalid), values) from None
 
 
 def setting_names(path: str) -> list[str]:

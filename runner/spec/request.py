@@ -1,4 +1,4 @@
-"""What is asked about runs that are over: to repeat, verify or compare them, or to change a party's key."""
+"""What is asked without a run: to repeat, verify or compare runs that are over, change a key, or draft contracts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.spec.base import PartyName, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "rekey")
+TASKS = ("reproduce", "verify", "diff", "rekey", "infer_schema")
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -31,20 +31,38 @@ class Rekey(Section, frozen=True, kw_only=True):
     passphrase_env: str | None = None
 
 
+class Infer(Section, frozen=True, kw_only=True):
+    """In which form contracts are drafted, and whether a draft may replace one that is there."""
+
+    format: Literal["yaml", "python"] = "yaml"
+    overwrite: bool = False
+
+
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff`` and ``rekey``."""
+    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``rekey`` and ``infer_schema``.
+
+    With ``include_values`` a drafted contract lists the values of columns that have few.
+    """
 
     run: str | None = None
     other: str | None = None
     allow_overrides: bool = False
     reproduce: Reproduce = field(default_factory=Reproduce)
     rekey: Rekey = field(default_factory=Rekey)
+    infer: Infer = field(default_factory=Infer)
+    include_values: bool = False
 
 
 KEYS = tuple(Request.__struct_fields__)
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
-HEEDED = {"verify": ("parties", "outputs="), "rekey": ("parties", "outputs="), "diff": ()}
+HEEDED: dict[str, tuple[str, ...]] = {
+    "verify": ("parties", "outputs="),
+    "rekey": ("parties", "outputs="),
+    "diff": (),
+    "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
+}
+WHY_UNHEEDED = {"infer_schema": "it drafts contracts of the tables in data, and runs nothing"}
 
 
 def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
@@ -58,13 +76,18 @@ def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
             raise SpecError(
                 f"{override!r} has no effect",
                 where=override.lstrip("+~").partition("=")[0],
-                why=f"task={task} looks at what is on the disk, and runs nothing",
+                why=f"task={task}: {WHY_UNHEEDED.get(task, 'it looks at what is on the disk, and runs nothing')}",
                 fix="remove the override",
             )
 
 
 # Section → its settings; the top's name is empty.
-SETTINGS = {"": KEYS, "reproduce": Reproduce.__struct_fields__, "rekey": Rekey.__struct_fields__}
+SETTINGS = {
+    "": KEYS,
+    "reproduce": Reproduce.__struct_fields__,
+    "rekey": Rekey.__struct_fields__,
+    "infer": Infer.__struct_fields__,
+}
 
 
 def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
@@ -81,15 +104,18 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
         where = location.rstrip("`") or "command line"
         fix = "see `python -m runner --help` and conf/config.yaml"
         if unknown := re.match(r"Invalid enum value '(.*)'", reason):
-            fix = advise(unknown[1], get_args(Condition))
+            fix = advise(unknown[1], ("yaml", "python") if where == "infer.format" else get_args(Condition))
         raise SpecError(f"{where} is not valid", where=where, why=reason, fix=fix) from None
     _check(request, str((values.get("task") or {}).get("name")))
     return rest, request
 
 
+_DRAFTS = ("infer", "include_values")
+
+
 def _check(request: Request, task: str) -> None:
     needed = {"reproduce": ("run",), "verify": ("run",), "diff": ("run", "other"), "rekey": ("rekey",)}.get(task, ())
-    taken = (*needed, "allow_overrides", "reproduce") if task == "reproduce" else needed
+    taken = (*needed, *{"reproduce": ("allow_overrides", "reproduce"), "infer_schema": _DRAFTS}.get(task, ()))
     plain = Request()
     for key in KEYS:
         if key not in taken and getattr(request, key) != getattr(plain, key):

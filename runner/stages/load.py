@@ -16,6 +16,7 @@ from runner.files import write_json
 from runner.policy.flows import SIGNATURE, WHOLE_PART
 from runner.prepare.preparation import Preparation
 from runner.stages.context import Context
+from runner.stages.drift import PROFILE, compare_with_training
 from runner.stages.prepare import apply_preparation, preparation_of
 from runner.stages.secret import restore
 from runner.stages.signing import exchange_signatures
@@ -33,13 +34,15 @@ def load(context: Context) -> Any:
 
     Raises:
         BundleError: where any of this does not hold.
-        DataError: where a column has what its preparation does not allow.
+        DataError: where a column has what its preparation does not allow, or a table to predict has drifted too far
+            from that of the training.
     """
     manifest = _agreed_manifest(context)
 
     def read(site: Site) -> dict[str, Any]:
-        part = _read_part(context, site, manifest)
+        part, profile = _read_part(context, site, manifest)
         _make_features(site, part)
+        _look_for_drift(context, site, profile)
         return part
 
     parts = {party: context.at(party, read) for party in context.devices}
@@ -50,13 +53,19 @@ def load(context: Context) -> Any:
 
 
 def own_parts(context: Context) -> tuple[Manifest, dict[str, PYUObject]]:
-    """The manifest, and each party's own part, at that party; no part moves, and no table is looked at.
+    """The manifest, and each party's own part, at that party; no part moves, and no table is put in order.
 
     Raises:
-        BundleError: as :func:`load` does.
+        BundleError, DataError: as :func:`load` does.
     """
     manifest = _agreed_manifest(context)
-    parts = context.everywhere(lambda site: _read_part(context, site, manifest))
+
+    def read(site: Site) -> dict[str, Any]:
+        part, profile = _read_part(context, site, manifest)
+        _look_for_drift(context, site, profile)
+        return part
+
+    parts = context.everywhere(read)
     context.gate.finish(parts)
     return manifest, parts
 
@@ -115,10 +124,18 @@ def _own_manifest(context: Context, site: Site) -> Manifest:
     return manifest
 
 
-def _read_part(context: Context, site: Site, manifest: Manifest) -> dict[str, Any]:
+def _read_part(context: Context, site: Site, manifest: Manifest) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The party's part of the model, and apart from it, as it never leaves the party, the profile of its table."""
     site.note("load", "bundle", manifest.bundle.encode())
     trained = context.spec.trained_as(site.party)
-    return read_part(context.bundles[site.party], trained, manifest, site.keys)
+    part = read_part(context.bundles[site.party], trained, manifest, site.keys)
+    return part, part.pop(PROFILE, None)
+
+
+def _look_for_drift(context: Context, site: Site, profile: dict[str, Any] | None) -> None:
+    """A test split is drawn from the training's own table: only tables that come later can have drifted."""
+    if context.spec.task.to_run() == "predict" and site.checked is not None:
+        compare_with_training(site, profile, context.spec.drift)
 
 
 def _make_features(site: Site, part: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from runner.policy.flows import PART, SEALED, SIGNATURE
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
 from runner.stages.context import Context
+from runner.stages.drift import PROFILE, training_profile
 from runner.stages.secret import dump_shares, split_part
 from runner.stages.signing import exchange_signatures
 from runner.stages.trees import split_contents
@@ -94,7 +95,9 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
         shares = dump_shares(context, model)
 
         def share(site: Site, trees: list[Any]) -> bytes:
-            return _part(site, {"trees": [split_part(tree) for tree in trees], "leaf_shares": shares[site.party]})
+            return _part(
+                context, site, {"trees": [split_part(tree) for tree in trees], "leaf_shares": shares[site.party]}
+            )
 
         return {
             party: context.at(party, share, [tree[device] for tree in model.trees])
@@ -103,7 +106,7 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
 
     def plain(site: Site, trees: list[Any], weights: list[Any]) -> bytes:
         own_weights = {"leaf_weights": [weight.tolist() for weight in weights]} if weights else {}
-        return _part(site, {"trees": [split_contents(tree) for tree in trees], **own_weights})
+        return _part(context, site, {"trees": [split_contents(tree) for tree in trees], **own_weights})
 
     return {
         party: context.at(
@@ -116,8 +119,8 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
     }
 
 
-def _part(site: Site, model: dict[str, Any]) -> bytes:
+def _part(context: Context, site: Site, model: dict[str, Any]) -> bytes:
     preparation = site.preparation
-    return part_bytes(
-        {"party": site.party, "features": list(preparation.features), "prepare": preparation.to_json(), **model}
-    )
+    profile = {PROFILE: training_profile(site)} if "train" in context.spec.stages() else {}
+    columns = {"features": list(preparation.features), "prepare": preparation.to_json()}
+    return part_bytes({"party": site.party, **columns, **profile, **model})

@@ -1,4 +1,4 @@
-"""What a party does about runs that are over, in a process of its own: no secretflow, no peer, its own files only."""
+"""What a party does without a run, in a process of its own: no secretflow, no peer, its own files only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from runner.cluster.channel import Channel
 from runner.errors import RunnerError, StageError
 from runner.worker.difference import compare_parts
+from runner.worker.infer import infer_schema
 from runner.worker.rekey import rekey
 from runner.worker.verify import verify
 
@@ -17,6 +18,7 @@ _ORDERS: dict[str, Callable[[Order], dict[str, Any]]] = {
     "verify": verify,
     "compare": compare_parts,
     "rekey": rekey,
+    "infer_schema": infer_schema,
 }
 
 

@@ -33,6 +33,7 @@ ORDER = (
     ("execution",),
     ("reproduction",),
     ("records",),
+    ("drafting",),
     ("tasks",),
     ("__main__",),
 )
@@ -179,7 +180,10 @@ def test_every_module_begins_with_a_docstring(file: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import runner", "import runner.tasks, runner.execution, runner.__main__, runner.records, runner.reproduction"],
+    [
+        "import runner",
+        "import runner.tasks, runner.execution, runner.__main__, runner.records, runner.reproduction, runner.drafting",
+    ],
 )
 def test_driver_imports_nothing_slow(statement: str) -> None:
     code = f"{statement}\nimport sys\nprint(sorted(set({SLOW!r}) & set(sys.modules)))"

@@ -295,6 +295,35 @@ def test_check_of_the_whole_table_is_kept(desk: Desk) -> None:
     desk.check(frame().with_columns(pl.col("width") + 10))
 
 
+def test_check_of_the_whole_table_is_told_as_such(desk: Desk) -> None:
+    desk.contract.write_text(
+        CONTRACT
+        + """
+    @pa.dataframe_check
+    def no_big_one(cls, data) -> object:
+        import polars as pl
+        return data.lazyframe.select(pl.col("width").max() < 1)
+"""
+    )
+    assert desk.refusal(frame()).why == "table: no_big_one fails 1 time"
+
+
+@pytest.mark.parametrize("decorator", ["dataframe_check", "check('width')"])
+def test_bare_answer_beside_other_failures_is_told(desk: Desk, decorator: str) -> None:
+    """Pandera raises an error of polars there; then at least the first failure is told."""
+    desk.contract.write_text(
+        CONTRACT
+        + f"""
+    @pa.{decorator}
+    def never(cls, data) -> object:
+        return False
+"""
+    )
+    error = desk.refusal(put(frame(), "height", CANARY_NUMBER))
+    assert "fails 1 time" in error.why
+    assert desk.failures()
+
+
 @pytest.mark.parametrize("line", ["strict = True", 'unique = ["height", "target"]'])
 def test_configuration_of_the_contract_is_kept(desk: Desk, line: str) -> None:
     desk.contract.write_text(f"{CONTRACT}\n    class Config:\n        {line}\n")

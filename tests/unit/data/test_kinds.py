@@ -163,7 +163,7 @@ def test_column_without_any_value_is_told_unless_a_model_is_applied(desk: Desk) 
 
 def test_whole_numbers_that_float64_does_not_have_are_told(desk: Desk) -> None:
     values = pl.Series([2**53 + 1, -(2**60), 2**53, 0] * (ROWS // 4))
-    assert "at_most_2_to_the_53 fails 20 times" in desk.refusal(values, "int", "").why
+    assert "exact_in_float64 fails 20 times" in desk.refusal(values, "int", "").why
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ NOTHING: dict[str, Any] = {
     "allow_overrides": False,
     "reproduce": {"vary": []},
     "rekey": {"party": None, "models": [], "passphrase_env": None},
+    "infer": {"format": "yaml", "overwrite": False},
+    "include_values": False,
 }
 
 
@@ -45,6 +47,8 @@ def test_every_request_is_taken_by_its_task() -> None:
     assert request.reproduce == Reproduce(vary=tuple(conditions["vary"]))  # type: ignore[arg-type]
     locked = {"party": "alice", "models": ["RUN"], "passphrase_env": "PASS"}
     assert split_request(values("rekey", rekey=locked))[1].rekey.models == ("RUN",)
+    drafts = split_request(values("infer_schema", infer={"format": "python", "overwrite": True}, include_values=True))
+    assert (drafts[1].infer.format, drafts[1].infer.overwrite, drafts[1].include_values) == ("python", True, True)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,9 @@ def test_every_request_is_taken_by_its_task() -> None:
         ("verify", {"run": "RUN", "reproduce": {"vary": ["ports"]}}, "reproduce"),
         ("diff", {"run": "RUN", "other": "RUN", "rekey": {"party": "alice"}}, "rekey"),
         ("rekey", {"run": "RUN", "rekey": {"party": "alice"}}, "run"),
+        ("train", {"infer": {"format": "python"}}, "infer"),
+        ("train", {"include_values": True}, "include_values"),
+        ("infer_schema", {"run": "RUN"}, "run"),
     ],
 )
 def test_what_a_task_does_not_heed_is_refused(task: str, changes: dict[str, Any], where: str) -> None:
@@ -92,6 +99,12 @@ def test_a_change_of_keys_names_its_party(rekey: dict[str, Any]) -> None:
 )
 def test_another_kind_of_value_is_refused(changes: dict[str, Any], where: str) -> None:
     assert refusal("reproduce", **changes).where.startswith(where)
+
+
+def test_an_unknown_format_of_drafts_is_told_with_the_known_ones() -> None:
+    error = refusal("infer_schema", infer={"format": "pyhton"})
+    assert error.where == "infer.format"
+    assert "did you mean 'python'?" in error.fix
 
 
 def test_an_unknown_condition_is_told_with_the_known_ones() -> None:
