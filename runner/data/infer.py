@@ -86,7 +86,7 @@ def _why_no_feature(column: pl.Series) -> str | None:
         return "no feature as it is: it holds no numbers (prepare=auto makes them of text, booleans and dates)"
     if column.null_count():
         return "no feature as it is: it has missing values (prepare=auto fills them)"
-    if column.dtype.is_integer() and not column.is_between(-LARGEST, LARGEST).all():
+    if column.dtype.is_integer() and max(abs(value) for value in (*column.top_k(1), *column.bottom_k(1))) > LARGEST:
         return "no feature as it is: it has whole numbers beyond 2^53"
     return None if column.is_finite().all() else "no feature as it is: not all of its numbers are finite"
 
