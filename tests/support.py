@@ -13,6 +13,7 @@ import psutil
 from hydra import compose, initialize_config_dir
 from warm.client import WarmDriver, environment
 
+from runner.provenance.environment import VARIABLES
 from runner.spec.compose import config_dir, to_spec
 from runner.spec.model import Spec
 
@@ -43,7 +44,7 @@ def run_program(
 ) -> subprocess.CompletedProcess[str]:
     """``python ARGUMENTS`` in ``cwd``, for a program that does what ``python -m runner`` does."""
     whole = command_environment(**variables)
-    if not warm:
+    if not warm or set(variables) & set(VARIABLES):  # these are read when Python or a library starts
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=cwd,

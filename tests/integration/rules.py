@@ -118,8 +118,15 @@ class House:
         effect = context.at("alice", _save(self.folder / f"{name}.npy"), taken)
         if "bob" in allow:
             context.gate.finish(effect)
-        else:  # what is denied never comes: its time is given to it, and nobody waits for it
-            time.sleep(3)
+        else:  # what is denied never comes: bob has refused, a second is given to it, and nobody waits for it
+            self._wait_for(self.folder / f"{name}-denied-by-bob")
+            time.sleep(1)
+
+    def _wait_for(self, file: Path) -> None:
+        limit = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < limit, f"{file.name} was never written"
+            time.sleep(0.05)
 
 
 def _save(path: Path) -> Any:

@@ -122,7 +122,7 @@ def _become_driver(request: dict[str, Any], out: int, err: int, line: int) -> No
     os.environ.update(request["environment"])
     importlib.import_module("numpy").random.seed()  # as after an import of its own
     importlib.import_module("runner.cluster.processes").subprocess = SimpleNamespace(
-        Popen=_start, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
+        Popen=start_template, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
     )
     _exit_like_python(request["arguments"])
 
@@ -156,7 +156,7 @@ def _exit_like_python(arguments: list[str]) -> NoReturn:
         os._exit(code & 0xFF)
 
 
-def _start(command: list[str], *, env: dict[str, str], **options: Any) -> Any:
+def start_template(command: list[str], *, env: dict[str, str], **options: Any) -> Any:
     """In place of ``subprocess.Popen``: a template forked from the driver, or started where it must be."""
     usual = importlib.import_module("runner.cluster.processes")._ENVIRONMENT
     at_its_start = {name for name, value in env.items() if os.environ.get(name) != value} - set(usual)
