@@ -55,19 +55,14 @@ class Preparation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What was fitted to a party's training rows. Plain values throughout: JSON keeps it exactly.
 
     Attributes:
-        columns: of the party's table, in the contract's order.
-        kept: the names of the features, in the order of the matrix.
+        columns: those of the party's table that features are made of, in the contract's order.
+        features: the names of the matrix's columns, in order.
 
     It holds values of the party's data (medians, levels), and is seen by nobody else.
     """
 
     columns: tuple[Column, ...]
-    kept: tuple[str, ...]
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The names of the matrix's columns."""
-        return self.kept
+    features: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,7 +102,7 @@ class Preparation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             found.update(zip(column.outputs(), made, strict=True))
         if unfit:
             raise UnfitColumns(unfit)
-        return np.column_stack([found[name] for name in self.kept])
+        return np.column_stack([found[name] for name in self.features])
 
     def described(self) -> dict[str, str]:
         """Feature → what it says of which column; it may hold values of the data."""
@@ -116,7 +111,7 @@ class Preparation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             for column in self.columns
             for name, text in zip(column.outputs(), column.fitted.described(), strict=True)
         }
-        return {name: said[name] for name in self.kept}
+        return {name: said[name] for name in self.features}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a bundle part."""
@@ -136,7 +131,7 @@ def restore(values: Any) -> Preparation:
 def as_it_is(names: Sequence[str], dtypes: Sequence[str]) -> Preparation:
     """The preparation that takes columns of numbers without holes, and changes nothing."""
     columns = [Column(name=name, dtype=dtype, fitted=Number()) for name, dtype in zip(names, dtypes, strict=True)]
-    return Preparation(columns=tuple(columns), kept=tuple(names))
+    return Preparation(columns=tuple(columns), features=tuple(names))
 
 
 class Fitted(NamedTuple):
@@ -187,7 +182,8 @@ def fit(
         raise UnfitColumns(
             {name: Unfit("are constant in the training rows", len(table)) for name in table.column_names}
         )
-    preparation = Preparation(columns=tuple(columns), kept=tuple(kept))
+    used = tuple(column for column in columns if not set(column.outputs()).isdisjoint(kept))
+    preparation = Preparation(columns=used, features=tuple(kept))
     return Fitted(preparation, constant=len(made) - len(varied), duplicates=len(varied) - len(kept))
 
 

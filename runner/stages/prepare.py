@@ -22,6 +22,8 @@ FEATURES_FILE = "features.json"
 def prepare(context: Context) -> None:
     """Fit at every party; nothing of it leaves the party.
 
+    Where the features are not the table's columns, ``features.json`` in the party's own folder says what they are.
+
     Raises:
         DataError: where a column cannot be prepared; its name goes to the party's own folder only.
     """
@@ -93,6 +95,7 @@ def _prepare(site: Site, settings: Prepare) -> None:
             text=f"{site.party}: {fitted.constant} of its features are constant in the training rows, and "
             f"{fitted.duplicates} repeat others; they are left out",
         )
-    write_json(site.folder / FEATURES_FILE, fitted.preparation.described())
+    if fitted.preparation.features != table.names:
+        write_json(site.folder / FEATURES_FILE, fitted.preparation.described())
     site.note("prepare", "preparation", canonical_json(fitted.preparation.to_json()))
     site.note("prepare", "features", payload_bytes(site.features))

@@ -63,7 +63,9 @@ def test_default_sgb_choice_writes_out_the_defaults() -> None:
     assert written == {name: getattr(SgbSettings(), name) for name in SgbSettings.__struct_fields__}
 
 
-@pytest.mark.parametrize(("group", "choice"), [c for c in CHOICES if c[0] in ("crypto", "sgb", "policy", "data")])
+@pytest.mark.parametrize(
+    ("group", "choice"), [c for c in CHOICES if c[0] in ("crypto", "sgb", "policy", "data", "prepare")]
+)
 def test_choice_begins_with_a_line_for_the_help(group: str, choice: str) -> None:
     first = (CONF / group / f"{choice}.yaml").read_text().splitlines()[0]
     assert first.startswith("# ")
