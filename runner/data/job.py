@@ -29,7 +29,7 @@ def check_tables(channel: Channel, tables: dict[str, int]) -> int:
     for party, memory in tables.items():
         folder = Path(order["folder"]) / "parties" / party
         try:
-            _write_builtin(spec, party)
+            make_builtin(spec, party)
             table = check_table(spec, party, folder)
             write_table(table, memory)
         except RunnerError as error:
@@ -55,13 +55,13 @@ def check_tables(channel: Channel, tables: dict[str, int]) -> int:
     return 0
 
 
-def _write_builtin(spec: Spec, party: str) -> None:
+def make_builtin(spec: Spec, party: str) -> None:
     """Write the bundled table where the runner keeps it; another path is the user's, and perhaps mistyped."""
     place, path = spec.data.builtin_path(party, spec.outputs), spec.data.tables[party].path
-    if spec.data.builtin is not None and place is not None and path is not None:
-        target = Path(path)
-        if target == Path(place) and not target.exists():
-            write_builtin(spec.data.builtin, party, target, spec.data.id)
+    if spec.data.builtin is None or place is None or path is None:
+        return
+    if Path(path) == Path(place) and not Path(path).exists():
+        write_builtin(spec.data.builtin, party, Path(path), spec.data.id)
 
 
 def _may_show_size(spec: Spec, party: str) -> bool:
