@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import polars as pl
+import pyarrow.parquet
 import pytest
 from made_tables import CANARY, CONTRACT, ROWS, Desk, frame, same
 
@@ -23,6 +24,13 @@ def test_arrow_file_that_is_none_is_told(reading: Desk) -> None:
     path = reading.folder / "t.arrow"
     path.write_bytes(CANARY.encode() * 9)
     assert "no whole Arrow file" in reading.refusal(path).why
+
+
+def test_columns_of_one_name_are_told(reading: Desk) -> None:
+    path = reading.folder / "t.parquet"
+    twice = pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], names=["width", "width"])
+    pyarrow.parquet.write_table(twice, path)
+    assert "two of its columns have one name" in reading.refusal(path).why
 
 
 def test_columns_are_renamed(reading: Desk) -> None:
