@@ -53,6 +53,11 @@ def size_of(files: tuple[TableFile, ...], form: Format, table: pl.LazyFrame, csv
     kinds = table.collect_schema().dtypes()
     if form in ("parquet", "ipc"):
         return table.select(pl.len()).collect().item(), kinds, 0
+    return size_of_text(files, form, kinds, csv)
+
+
+def size_of_text(files: tuple[TableFile, ...], form: Format, kinds: list[Any], csv: Csv) -> tuple[int, list[Any], int]:
+    """The same for text with columns of these types, from the sizes of the files and their first lines."""
     sizes = [file.path.stat().st_size for file in files]
     rows = sum(round(size * _lines_per_byte(file.path)) for file, size in zip(files, sizes, strict=True))
     return rows, kinds, 2 * sum(sizes) if form == "csv" and is_recoded(csv) else 0

@@ -10,7 +10,7 @@ import polars as pl
 from runner.data.csv_file import check_csv, check_json_lines, dialect_of, scan_csv
 from runner.data.digest import files_digest, rows_digest
 from runner.data.files import TableFile, find_files
-from runner.data.memory import refuse_too_large, size_of
+from runner.data.memory import refuse_too_large, size_of, size_of_text
 from runner.data.mixed import mixed_types
 from runner.data.query import run_query
 from runner.data.synthetic import draw_table, feature_numbers
@@ -95,6 +95,8 @@ class _Reader:
     def _read(self, files: tuple[TableFile, ...]) -> pl.DataFrame:
         form = self._format(files)
         try:
+            if form in ("csv", "jsonl"):  # before the files are gone through
+                self._refuse_too_large(*size_of_text(files, form, list(self._types.values()), self._source.csv))
             table = self._together([self._arranged(self._scan(file, form)) for file in files])
             self._refuse_too_large(*size_of(files, form, table, self._source.csv))
             return table.collect()

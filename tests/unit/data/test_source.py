@@ -109,6 +109,11 @@ def test_table_larger_than_the_memory_is_refused_before_it_is_read(reading: Desk
     assert "data.max_memory" in error.why
     assert "data.tables.alice.source.columns" in error.fix
     assert "unique" in reading.refusal(path, max_memory=1.0).why
+    if name == "t.csv":
+        path.write_text("ragged,\n" + "x\n" * 50_000)
+        assert "too large" in reading.refusal(path, max_memory=0.001).what, "before it is gone through"
+        latin1 = {"csv": {"encoding": "latin1"}}
+        assert "too large" in reading.refusal(path, latin1, max_memory=0.001).what
 
 
 def test_share_of_the_free_memory_is_the_default(reading: Desk) -> None:
