@@ -38,7 +38,7 @@ def refuse_too_large(spec: Spec, party: str, rows: int, kinds: Iterable[Any], be
     allowed = memory_for(spec)
     if needed > allowed:
         limit = "data.max_memory" if spec.data.max_memory is not None else "the memory that is free"
-        sizes = f"it takes about {needed / GIB:.2g} GiB, and {allowed / GIB:.2g} GiB may be used"
+        sizes = f"it takes about {_gib(needed)} GiB, and {_gib(allowed)} GiB may be used"
         raise DataError(
             f"{party}'s table is too large: {sizes}",
             where=f"data.tables.{party}",
@@ -88,6 +88,10 @@ def free_memory() -> int:
         return free
     cached = next(int(line.split()[1]) for line in parts.splitlines() if line.startswith("inactive_file "))
     return min(free, max(0, int(limit) - int(used) + cached))
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:,.0f}" if size >= 10 * GIB else f"{size / GIB:.2g}"
 
 
 def _width(kind: Any) -> int:
