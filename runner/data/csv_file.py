@@ -49,7 +49,7 @@ def check_csv(path: Path, dialect: Csv, where: str) -> None:
         raise DataError(
             "a CSV file cannot be read",
             where=f"{where}.path, line {rows.line_num}",
-            why="a quoted text has no end, or is longer than 128 KiB",
+            why="a quoted text has no end or is longer than 128 KiB, or a byte is 0",
             fix=f"mend the line, or set {where}.source.csv.quote to the file's own, or to null if it has none",
         ) from None
 
@@ -72,9 +72,8 @@ def check_json_lines(path: Path, where: str) -> None:
 
 def scan_csv(path: Path, dialect: Csv, types: dict[str, Any], empty_is_null: bool) -> pl.LazyFrame:
     """The file as a lazy frame; ``types`` says the types of the columns that are known, by their names in the file."""
-    utf8 = codecs.lookup(dialect.encoding).name in ("utf-8", "ascii")
     return pl.scan_csv(
-        path if utf8 else path.read_bytes().decode(dialect.encoding).encode(),
+        path.read_bytes().decode(dialect.encoding).encode() if is_recoded(dialect) else path,
         has_header=dialect.header,
         separator=dialect.separator,
         quote_char=dialect.quote,
@@ -86,6 +85,11 @@ def scan_csv(path: Path, dialect: Csv, types: dict[str, Any], empty_is_null: boo
         infer_schema_length=None,
         glob=False,
     )
+
+
+def is_recoded(dialect: Csv) -> bool:
+    """Whether a file of this encoding is recoded in memory, as polars reads UTF-8 only."""
+    return codecs.lookup(dialect.encoding).name not in ("utf-8", "ascii")
 
 
 def refuse_repeated(names: list[str], where: str, fix: str) -> None:

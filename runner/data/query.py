@@ -120,7 +120,7 @@ def _driver(scheme: str, where: str) -> Any:
             f"the driver for {scheme} is not installed",
             where=f"{where}.uri",
             why=f"there is no package {name.replace('_', '-')}",
-            fix=f"install it beside the runner: uv pip install 'sgb-runner[{scheme}]'",
+            fix=f"install it beside the runner: uv pip install {name.replace('_', '-')}",
         ) from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -11,7 +10,7 @@ import polars as pl
 from runner.data.csv_file import check_csv, check_json_lines, dialect_of, scan_csv
 from runner.data.digest import files_digest, rows_digest
 from runner.data.files import TableFile, find_files
-from runner.data.memory import refuse_too_large
+from runner.data.memory import refuse_too_large, size_of, size_of_text
 from runner.data.mixed import mixed_types
 from runner.data.query import run_query
 from runner.data.synthetic import draw_table, feature_numbers
@@ -21,7 +20,6 @@ from runner.spec.source import Format, Source
 from runner.spec.suggest import advise
 
 _NAMES = {"parquet": "Parquet", "ipc": "Arrow", "jsonl": "JSON lines", "csv": "CSV"}
-_SAMPLE = 1 << 20
 
 
 class Loaded(NamedTuple):
@@ -97,8 +95,10 @@ class _Reader:
     def _read(self, files: tuple[TableFile, ...]) -> pl.DataFrame:
         form = self._format(files)
         try:
+            if form in ("csv", "jsonl"):  # before the files are gone through
+                self._refuse_too_large(*size_of_text(files, form, list(self._types.values()), self._source.csv))
             table = self._together([self._arranged(self._scan(file, form)) for file in files])
-            self._refuse_too_large(*self._size(files, form, table))
+            self._refuse_too_large(*size_of(files, form, table, self._source.csv))
             return table.collect()
         except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
             if form in ("csv", "jsonl") and isinstance(error, pl.exceptions.ComputeError):
@@ -155,7 +155,10 @@ class _Reader:
         if missing := [name for name in self._source.columns if name not in new]:
             raise self._no_column(missing[0], "columns", new)
         kept = [name for name in new if not self._source.columns or name in self._source.columns]
-        return table.select([name for name in kept if self._columns is None or name in self._columns])
+        needed = [name for name in kept if self._columns is None or name in self._columns]
+        if not needed:
+            raise self._no_needed_column(len(there))
+        return table.select(needed)
 
     def _no_column(self, name: str, setting: str, there: list[str]) -> DataError:
         return DataError(
@@ -163,6 +166,15 @@ class _Reader:
             where=f"data.tables.{self._party}.source.{setting}",
             why=f"it has {len(there)} columns, and none of that name",
             fix="compare the setting with the table's own names",
+        )
+
+    def _no_needed_column(self, number: int) -> DataError:
+        return DataError(
+            f"{self._party}'s table has none of the contract's columns",
+            where=self.where,
+            why=f"it has {number} column{'s' if number != 1 else ''}, and none with a name that the contract knows",
+            fix=f"give columns their names with data.tables.{self._party}.source.rename; for a CSV file, look at "
+            "source.csv.separator and source.csv.header too",
         )
 
     def _together(self, tables: list[pl.LazyFrame]) -> pl.LazyFrame:
@@ -189,16 +201,6 @@ class _Reader:
         known = sorted(name for name in names if self._columns is not None and name in self._columns)
         return f" ({', '.join(known[:6])})" if known else ""
 
-    def _size(self, files: tuple[TableFile, ...], form: Format, table: pl.LazyFrame) -> tuple[int, list[Any], int]:
-        """Rows, types of the columns, and bytes besides, without reading the table."""
-        kinds = table.collect_schema().dtypes()
-        if form in ("parquet", "ipc"):
-            return table.select(pl.len()).collect().item(), kinds, 0
-        sizes = [file.path.stat().st_size for file in files]
-        rows = sum(round(size * _lines_per_byte(file.path)) for file, size in zip(files, sizes, strict=True))
-        decoded = form == "csv" and self._source.csv.encoding.lower().replace("-", "") not in ("utf8", "ascii")
-        return rows, kinds, 2 * sum(sizes) if decoded else 0
-
     def _refuse_too_large(self, rows: int, kinds: list[Any], besides: int = 0) -> None:
         refuse_too_large(self._spec, self._party, rows, kinds, besides)
 
@@ -215,15 +217,20 @@ class _Reader:
             texts = pl.concat([self._arranged(self._scan(file, form, as_text=True)) for file in files])
             there = texts.collect_schema().names()
             types = {name: kind for name, kind in self._types.items() if name in there}
-            return mixed_types(self._party, texts, types, self._source.csv.decimal_comma)
+            return mixed_types(self._party, texts, types, self._source.csv if form == "csv" else None)
         except pl.exceptions.PolarsError as error:
             return self._unreadable(form, error)
 
     def _unreadable(self, form: Format, error: Exception) -> DataError:
+        why = f"it is no whole {_NAMES[form]} file ({type(error).__name__})"
+        if isinstance(error, PermissionError):
+            why = "this user may not open it"
+        elif isinstance(error, pl.exceptions.DuplicateError):
+            why = "two of its columns have one name"
         return DataError(
             f"{self._party}'s table cannot be read",
             where=self.where,
-            why=f"it is no whole {_NAMES[form]} file ({type(error).__name__})",
+            why=why,
             fix=f"write it again, or set data.tables.{self._party}.source.format "
             f"({advise('', [name for name in _NAMES])})",
         )
@@ -234,12 +241,6 @@ def _literal(value: str | None, kind: Any) -> pl.Expr:
     if kind is None:
         kind = pl.Int64 if value is not None and value.lstrip("-").isdecimal() else pl.String
     return pl.lit(value, pl.String).cast(kind)
-
-
-def _lines_per_byte(path: Path) -> float:
-    with path.open("rb") as file:
-        sample = file.read(_SAMPLE)
-    return max(1, sample.count(b"\n")) / max(1, len(sample))
 
 
 def _with_types(party: str, frame: pl.DataFrame, types: Mapping[str, Any]) -> pl.DataFrame:

@@ -8,8 +8,9 @@ from typing import Any
 from msgspec import inspect
 
 from runner.spec.compose import config_dir
-from runner.spec.parse import describe
+from runner.spec.parse import describe, unwrap
 from runner.spec.sgb import SgbSettings
+from runner.spec.source import Csv, Source
 
 INTRODUCTION = """\
 python -m runner [group=choice] [group.setting=value] …
@@ -24,6 +25,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=infer_schema data=…            draft a contract of each party's table, at that party
   python -m runner task=export model=RUN export.format=…   write a saved model for SecretFlow, Serving, XGBoost or ONNX
   python -m runner task=import import_from={alice: …, …}   take in what SecretFlow's own save_model wrote
+  python -m runner data=synthetic data.rows=… data.features=…   on made-up tables of any size
   python -m runner sgb=fast crypto=paillier            other choices
   python -m runner -m sgb.max_depth=3,5                a sweep
   python -m runner --cfg job                           the composed configuration
@@ -36,7 +38,10 @@ Groups:
 
 def help_text() -> str:
     """The whole help."""
-    return INTRODUCTION + "\n".join(_groups()) + "\n\nSettings of sgb:\n" + "\n".join(_settings())
+    parts = [INTRODUCTION + "\n".join(_groups())]
+    parts.append("Settings of data.tables.<party>.source, each added with +:\n" + "\n".join(_source_settings()))
+    parts.append("Settings of sgb:\n" + "\n".join(_settings()))
+    return "\n\n".join(parts)
 
 
 def _groups() -> list[str]:
@@ -46,6 +51,17 @@ def _groups() -> list[str]:
         for choice in sorted(group.glob("*.yaml")):
             first = choice.read_text().splitlines()[0]
             lines.append(f"    {choice.stem:<22}{first[2:] if first.startswith('# ') else ''}")
+    return lines
+
+
+def _source_settings() -> list[str]:
+    lines = []
+    for section, name in ((Source, ""), (Csv, "csv.")):
+        kinds: Any = inspect.type_info(section)
+        for setting in kinds.fields:
+            described = describe(unwrap(setting.type))
+            if not described.startswith("a section"):
+                lines.append(f"  {name}{setting.encode_name:<{20 - len(name)}}{described}")
     return lines
 
 

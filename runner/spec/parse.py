@@ -78,8 +78,8 @@ def allowed(path: str) -> str:
     for part in path.split("."):
         kind = _child(kind, part)
     if path == "crypto.scheme":
-        return "one of " + ", ".join(scheme for scheme in _unwrap(kind).values if scheme not in PLAIN_SCHEMES)
-    return describe(_unwrap(kind))
+        return "one of " + ", ".join(scheme for scheme in unwrap(kind).values if scheme not in PLAIN_SCHEMES)
+    return describe(unwrap(kind))
 
 
 def describe(kind: Any) -> str:
@@ -101,9 +101,9 @@ def describe(kind: Any) -> str:
     if isinstance(kind, inspect.StrType):
         return f"text like {kind.pattern}" if kind.pattern else "text"
     if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
-        return f"a list; each item {describe(_unwrap(kind.item_type))}"
+        return f"a list; each item {describe(unwrap(kind.item_type))}"
     if isinstance(kind, inspect.DictType):
-        return "{}" if kind.max_length == 0 else f"a mapping; each value {describe(_unwrap(kind.value_type))}"
+        return "{}" if kind.max_length == 0 else f"a mapping; each value {describe(unwrap(kind.value_type))}"
     if isinstance(kind, inspect.StructType):
         return "a section with " + ", ".join(field.name for field in kind.fields)
     return ""
@@ -125,7 +125,7 @@ def _child(kind: Any, part: str) -> Any:
     return None
 
 
-def _unwrap(kind: Any) -> Any:
+def unwrap(kind: Any) -> Any:
     """The type itself, without its metadata and without ``| None``; of several sections, the first."""
     options = _options(kind)
     return options[0] if options else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import stat
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -14,7 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 import sklearn.metrics
-from integration.launch import PARTIES, Finish, Finished, processes_in, table_path
+from integration.launch import PARTIES, SMALL, Finish, Finished, processes_in, table_path
 
 from runner.data.check import check_table
 from runner.keys.keyring import Keyring
@@ -333,3 +334,47 @@ def test_terminal_of_a_party_that_may_not_see_metrics_shows_none(paillier_run: F
     for value in metrics.values():
         assert f"{value:.4f}" not in paillier_run.ended.out
     assert "tree 2/2" in paillier_run.ended.out, "progress is no metric"
+
+
+def test_tables_from_other_sources_give_the_same_run(
+    main_run: Finished, finish: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CSV at alice, a query to SQLite at bob, a partitioned folder at carol: every bit as from the Parquet files."""
+    place = main_run.place / "sources"
+    place.mkdir()
+    found = tables(main_run)
+    renamed = {name: f"Spalte {at}" for at, name in enumerate(found["alice"].columns)}
+    text = found["alice"].rename(renamed).write_csv(separator=";", decimal_comma=True)
+    (place / "alice.csv").write_bytes(text.replace("Spalte", "Größe").encode("latin1"))
+    with sqlite3.connect(place / "canary.db") as connection:
+        columns = ", ".join(found["bob"].columns)
+        connection.execute(f"create table cells ({columns})")
+        places = ", ".join("?" * found["bob"].width)
+        connection.executemany(f"insert into cells values ({places})", found["bob"].rows())
+    connection.close()
+    for (target,), rows in found["carol"].partition_by("target", as_dict=True, include_key=False).items():
+        (place / "carol" / f"target={target}").mkdir(parents=True)
+        for part in range(2):
+            rows[part::2].write_parquet(place / "carol" / f"target={target}" / f"part-{part}.parquet")
+    monkeypatch.setenv("BOBS_CELLS", f"sqlite://{place}/canary.db")
+    names = ", ".join(f"{new}: 'Größe {old[7:]}'" for new, old in renamed.items())
+    run = finish(
+        main_run.place,
+        *SMALL,
+        "cluster=debug",
+        "data.tables.alice.path=sources/alice.csv",
+        "+data.tables.alice.source.csv={separator: ';', decimal_comma: true, encoding: latin1}",
+        f"+data.tables.alice.source.rename={{{names}}}",
+        "data.tables.bob.path=null",
+        "+data.tables.bob.source={sql: 'select * from cells order by radius_error', uri_env: BOBS_CELLS}",
+        "data.tables.carol.path=sources/carol",
+    )
+    assert run.predictions().equals(main_run.predictions())
+    assert run.json("parties", "carol", "metrics.json") == main_run.json("parties", "carol", "metrics.json")
+    before, after = (found.json("manifest.json")["hashed"]["stages"]["validate"] for found in (main_run, run))
+    for party in PARTIES:
+        assert {what for what in before[party] if before[party][what] != after[party][what]} == {"file"}
+    written = b"".join(path.read_bytes() for path in files(run.folder))
+    assert b"BOBS_CELLS" in written
+    assert b"canary" not in written
+    assert "canary" not in run.ended.out + run.ended.err

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer
+from support import make_spec
 
-from runner.data.builtin import write_builtin
+from runner.data.builtin import ensure_builtin, write_builtin
 from runner.errors import DataError
 
 LABEL = "target"
@@ -74,6 +75,20 @@ def test_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     write_builtin("diabetes", "alice", tmp_path / "table.parquet", "patient_id")
     assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+def test_bundled_table_is_made_at_its_own_place_only(tmp_path: Path) -> None:
+    """A path that was mistyped is an error later, and not a new table."""
+    own = f"outputs={tmp_path}"
+    ensure_builtin(make_spec("data=diabetes", own, f"data.tables.alice.path={tmp_path}/diabets/table.parquet"), "alice")
+    ensure_builtin(make_spec("data=diabetes", own, "data.builtin=null"), "alice")
+    assert list(tmp_path.iterdir()) == []
+    ensure_builtin(make_spec("data=diabetes", own), "alice")
+    table = tmp_path / "data" / "diabetes" / "alice" / "table.parquet"
+    assert table.is_file()
+    table.write_bytes(b"the user's own")
+    ensure_builtin(make_spec("data=diabetes", own), "alice")
+    assert table.read_bytes() == b"the user's own"
 
 
 @pytest.mark.parametrize(("name", "party"), [("iris", "alice"), ("breast_cancr", "alice"), ("diabetes", "dave")])

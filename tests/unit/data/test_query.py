@@ -144,7 +144,7 @@ def test_driver_that_is_not_installed_is_told_with_what_to_install(
     monkeypatch.setenv("PEOPLE_URI", f"nodatabase://x:{CANARY}@y")
     error = reading.refusal(None, {"sql": ALL, "uri_env": "PEOPLE_URI"})
     assert "no package adbc-driver-nodatabase" in error.why
-    assert "sgb-runner[nodatabase]" in error.fix
+    assert "uv pip install adbc-driver-nodatabase" in error.fix
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import polars as pl
+import pyarrow.parquet
 import pytest
 from made_sources import CANARY, CONTRACT, ROWS, Desk, frame, same
 from made_tables import matrix_of
@@ -24,6 +25,13 @@ def test_arrow_file_that_is_none_is_told(reading: Desk) -> None:
     path = reading.folder / "t.arrow"
     path.write_bytes(CANARY.encode() * 9)
     assert "no whole Arrow file" in reading.refusal(path).why
+
+
+def test_columns_of_one_name_are_told(reading: Desk) -> None:
+    path = reading.folder / "t.parquet"
+    twice = pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], names=["width", "width"])
+    pyarrow.parquet.write_table(twice, path)
+    assert "two of its columns have one name" in reading.refusal(path).why
 
 
 def test_columns_are_renamed(reading: Desk) -> None:
@@ -102,6 +110,11 @@ def test_table_larger_than_the_memory_is_refused_before_it_is_read(reading: Desk
     assert "data.max_memory" in error.why
     assert "data.tables.alice.source.columns" in error.fix
     assert "unique" in reading.refusal(path, max_memory=1.0).why
+    if name == "t.csv":
+        path.write_text("ragged,\n" + "x\n" * 50_000)
+        assert "too large" in reading.refusal(path, max_memory=0.001).what, "before it is gone through"
+        latin1 = {"csv": {"encoding": "latin1"}}
+        assert "too large" in reading.refusal(path, latin1, max_memory=0.001).what
 
 
 def test_share_of_the_free_memory_is_the_default(reading: Desk) -> None:
