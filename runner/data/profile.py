@@ -100,8 +100,10 @@ def _profile(column: NDArray[Any]) -> dict[str, Any]:
 
 
 def _present(column: NDArray[Any]) -> NDArray[Any]:
-    found = np.array([value is not None for value in column], dtype=np.bool_)
-    return column[found if column.dtype == object else ~np.isnan(column)]
+    texts = column.dtype == object
+    there = np.array([value is not None for value in column], dtype=np.bool_) if texts else ~np.isnan(column)
+    present: NDArray[Any] = column[there]
+    return present
 
 
 def _count(bins: Mapping[str, Any], present: NDArray[Any]) -> NDArray[np.int64]:

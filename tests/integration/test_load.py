@@ -54,9 +54,9 @@ def secretflow() -> Iterator[None]:
 
 
 @cache
-def spec_of_predicting() -> Spec:
+def spec_of_predicting(*others: str) -> Spec:
     """The spec of ``task=predict model=RUN`` in the working folder."""
-    overrides = ["task=predict", "model=RUN"]
+    overrides = ["task=predict", "model=RUN", *others]
     with initialize_config_dir(config_dir(), version_base="1.3"):
         return to_spec(settle(compose("config", overrides), overrides))
 
@@ -91,13 +91,18 @@ class Loading:
         self.sites: dict[str, Any] = {}
 
     def __call__(self, spec: Spec, **changed: CheckedTable) -> Any:
+        from runner.stages.load import load
+
+        return load(self.context(spec, **changed))
+
+    def context(self, spec: Spec, **changed: CheckedTable) -> Any:
+        """What the stage works with: these tables, the bundles in ``RUN``."""
         from runner.bundle.layout import bundle_folder
         from runner.engine.site import open_site
         from runner.engine.start import make_devices
         from runner.policy.decide import decide
         from runner.policy.gate import Gate
         from runner.stages.context import Context
-        from runner.stages.load import load
 
         decisions = decide(spec, {})
         now = Path("now")
@@ -112,8 +117,7 @@ class Loading:
             dict.fromkeys(sites, self._emit),
         )
         bundles = {party: bundle_folder(Path("RUN"), spec.trained_as(party)) for party in spec.parties}
-        context = Context(spec, devices, sites, gate, secrets.token_hex(8), bundles, lambda: None)  # type: ignore[arg-type]
-        return load(context)
+        return Context(spec, devices, sites, gate, secrets.token_hex(8), bundles, lambda: None)  # type: ignore[arg-type]
 
     def _emit(self, **event: Any) -> None:
         self.events.append(event)
@@ -276,6 +280,41 @@ def test_renamed_retyped_and_missing_columns_are_counted_for_all_and_named_at_th
     assert (len(told["missing"]), len(told["retyped"])) == (missing, retyped)
     assert not any(name in str(error) for name in tables["alice"].names)
     assert [path for path in Path("now").rglob("feature_mismatch.json") if "alice" not in path.parts] == []
+
+
+def test_drifted_table_warns_or_fails_and_its_features_are_named_at_their_owner(
+    loading: Loading, tables: Tables
+) -> None:
+    table = tables["bob"]
+    drifted = replace(table, features=table.features * np.where(np.arange(len(table.names)) == 1, 2.0, 1.0))
+    loading(spec_of_predicting(), bob=drifted)
+    (notice,) = loading.events
+    assert "bob: its table has drifted since the training: 1 feature is beyond drift.psi_warn" in notice["text"]
+    with pytest.raises(DataError) as caught:
+        loading(spec_of_predicting("drift.psi_fail=0.25"), bob=drifted)
+    assert "1 feature is beyond drift.psi_fail" in caught.value.why
+    features = json.loads(Path("now/parties/bob/drift.json").read_bytes())["features"]
+    assert [name for name, found in features.items() if found["beyond"]] == [table.names[1]]
+    assert not any(name in notice["text"] + str(caught.value) for name in table.names)
+    assert {path.parts[2] for path in Path("now").rglob("drift.json")} >= {"bob"}
+
+
+def test_profile_of_the_training_rows_stays_in_its_owners_part(loading: Loading, main_run: Finished) -> None:
+    """Its numbers are the party's own values; a whole model goes to another party without it."""
+    from secretflow.device.driver import reveal
+
+    from runner.stages.load import collect_parts
+
+    training = main_run.part("bob")["profile"]
+    assert set(training["columns"]) == set(main_run.part("bob")["features"])
+    assert 0 < training["rows"] < len(loading.tables["bob"].ids)
+    spec = spec_of_predicting("task=export", "export.format=onnx", "export.at=carol", "policy=lab")
+    context = loading.context(spec)
+    for site in context.sites.values():
+        site.prepared = None  # an export brings no table
+    parts = reveal(collect_parts(context, "carol"))
+    assert [part["party"] for part in parts] == ["carol", "alice", "bob"]
+    assert not any("profile" in part for part in parts)
 
 
 @pytest.mark.parametrize("passphrase", [None, "wrong"])

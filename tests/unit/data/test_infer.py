@@ -181,10 +181,8 @@ def test_what_training_cannot_take_is_said(desk: Desk) -> None:
         in text
     )
     assert "# no feature as it is: not all of its numbers are finite\n  infinite: {dtype: float, feature" in text
-    assert (
-        "# no feature as it is: it holds no numbers (prepare=auto makes them of text, booleans and dates)\n  word: {dtype: str, feature: false}"
-        in text
-    )
+    prepared = "it holds no numbers (prepare=auto makes them of text, booleans and dates)"
+    assert f"# no feature as it is: {prepared}\n  word: {{dtype: str, feature: false}}" in text
     assert "  day: {dtype: date, ge: '1986-01-01', le: '1988-12-31', feature: false}" in text
     assert "  target: {dtype: int, ge: 0, le: 2}" in text
 
