@@ -114,7 +114,7 @@ def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template | None, Temp
         yield checks, workers
 
 
-SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes")  # written from scikit-learn's files
+SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes", "pen_strokes", "wine")  # written from scikit-learn's files
 
 
 def _check_imports(spec: Spec) -> list[str]:

@@ -16,6 +16,7 @@ NAMES = {
     "accuracy": "accuracy",
     "log_loss": "log-loss",
     "f1": "F1",
+    "deviance": "deviance",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",

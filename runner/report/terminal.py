@@ -24,7 +24,7 @@ TITLES = {
     "evaluate": "evaluate",
     "export": "export",
 }
-METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "RMSE"}
+METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "deviance"}
 
 
 class Terminal:

@@ -13,6 +13,7 @@ from runner.errors import StageError
 from runner.files import write_json
 from runner.policy.flows import METRICS
 from runner.spec.label import SAME
+from runner.spec.sgb import SgbSettings
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
 from runner.stages.labels import Labels, join_labels
@@ -37,7 +38,7 @@ def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
         truth = (labels or join_labels(context, "evaluate")).value
     else:
         truth = context.at(evaluator, lambda site: site.table.truth)
-    metrics = context.at(evaluator, _measure(spec.sgb.objective, context.min_rows), at_evaluator, truth)
+    metrics = context.at(evaluator, _measure(spec.sgb, context.min_rows), at_evaluator, truth)
     effects: list[PYUObject | None] = []
     for party in spec.party_order():
         if party == evaluator or spec.policy.metrics.includes(party):
@@ -58,7 +59,7 @@ def _scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
     return scores.opened_to(context, evaluator, stage="evaluate", form="score")
 
 
-def _measure(objective: str, floor: int) -> Any:
+def _measure(sgb: SgbSettings, floor: int) -> Any:
     def measure(site: Site, scores: Any, truth: Any) -> dict[str, float]:
         if truth is None:
             raise StageError(
@@ -70,6 +71,7 @@ def _measure(objective: str, floor: int) -> Any:
         label = np.asarray(truth, dtype=np.float64)[site.table.test]
         known = ~np.isnan(label)
         require_rows("a metric", int(known.sum()), floor)
-        return evaluate_scores(objective, label[known], np.asarray(scores)[known])
+        power = sgb.tweedie_variance_power
+        return evaluate_scores(sgb.objective, label[known], np.asarray(scores)[known], power=power)
 
     return measure

@@ -140,11 +140,12 @@ class _Curve:
     def _add_point(self, label: PYUObject, scores: PYUObject) -> None:
         if not self._wanted:
             return
-        trees, objective, floor = self._trees, self._context.spec.sgb.objective, self._context.min_rows
+        trees, sgb, floor = self._trees, self._context.spec.sgb, self._context.min_rows
 
         def measure(site: Site, label: Any, scores: Any) -> dict[str, Any]:
             require_rows("a curve", np.size(label), floor)
-            return {"trees": trees, "metric": training_metric(objective, label, scores)}
+            metric = training_metric(sgb.objective, label, scores, power=sgb.tweedie_variance_power)
+            return {"trees": trees, "metric": metric}
 
         point = self._context.at(self._holder, measure, label, scores)
         self._points.append(point)
