@@ -33,8 +33,8 @@ class Listener(Protocol):
     def continues(self, trees: int) -> None:
         """The training goes on from a checkpoint after this number of trees."""
 
-    def tree(self, trees: int) -> None:
-        """The label holder finished a tree."""
+    def tree(self, trees: int, of: int | None = None) -> None:
+        """The label holder finished a tree; ``of`` how many, where these are not the rounds alone."""
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:
         """A value that the policy lets the terminal show."""
@@ -160,7 +160,7 @@ def _follow(
                 if state == "done" and states[stage, state] == len(workers.channels):
                     journal.end(stage)
             case "tree" if name in (spec.label.holder, ALL_PARTIES):
-                journal.listener.tree(message["trees"])
+                journal.listener.tree(message["trees"], message.get("of"))
             case "continues" if name in (spec.label.holder, ALL_PARTIES):
                 journal.listener.continues(message["trees"])
             case _:

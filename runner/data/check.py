@@ -9,6 +9,7 @@ import pandera.errors
 import polars as pl
 from numpy.typing import NDArray
 
+from runner.data.classes import number_classes, require_learnable
 from runner.data.contract import Contract, build_contract
 from runner.data.split import held_out
 from runner.data.table import PreparedTable
@@ -41,9 +42,12 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
     if ids.dtype == object:
         ids = ids.astype(str)
     test = _test_rows(spec, ids)
-    label = _numbers(ordered, named.label) if named.label in named.read else None
+    label, classes = _labels(spec, ordered, named.label if named.label in named.read else None)
+    truth, truth_classes = _labels(spec, ordered, named.truth if named.truth in named.read else None)
     if label is not None and isinstance(spec.label, SingleLabel):
         _refuse_constant(spec, party, label[~test])
+        if classes is not None and "train" in spec.stages():
+            require_learnable(party, label, len(classes), test)
     return PreparedTable(
         ids=ids,
         features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
@@ -51,8 +55,11 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
         dtypes=tuple(str(frame.schema[name]) for name in contract.features),
         test=test,
         label=label,
-        truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
+        truth=truth,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
+        weight=_numbers(ordered, named.weight) if named.weight in named.read else None,
+        classes=classes,
+        truth_classes=truth_classes,
     )
 
 
@@ -69,6 +76,17 @@ def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
             fix="change data.split.test_fraction, or bring more rows",
         )
     return test
+
+
+def _labels(
+    spec: Spec, frame: pl.DataFrame, column: str | None
+) -> tuple[NDArray[np.float64] | None, NDArray[np.generic] | None]:
+    """A column of labels, and its classes where there are several; None for what there is not."""
+    if column is None:
+        return None, None
+    if spec.sgb.objective == "multiclass":
+        return number_classes(frame[column])
+    return _numbers(frame, column), None
 
 
 def _numbers(frame: pl.DataFrame, column: str | None) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
+from runner.data.classes import is_whole
 from runner.data.place import contract_path
 from runner.errors import DataError
 from runner.spec.columns import columns_of
@@ -63,7 +64,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
     columns = schema.columns
-    for name in (named.id, named.owns, *named.read):
+    for name in (named.id, named.owns, *sorted(named.read)):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
@@ -84,11 +85,12 @@ def build_contract(spec: Spec, party: str) -> Contract:
     if named.owns is not None:
         checked[named.owns] = _strengthen(columns[named.owns])
     if named.label in named.read:
-        checked[named.label] = _strengthen(
-            columns[named.label], _finite(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)
-        )
+        nullable = isinstance(spec.label, RowShardedLabel)
+        checked[named.label] = _strengthen(columns[named.label], *_label_checks(spec), nullable=nullable)
     if named.truth in named.read and named.truth not in checked:
-        checked[named.truth] = _strengthen(columns[named.truth], _finite(), *_domain(spec.sgb.objective))
+        checked[named.truth] = _strengthen(columns[named.truth], *_domain(spec.sgb.objective))
+    if named.weight in named.read:
+        checked[named.weight] = _strengthen(columns[named.weight], _finite(), pa.Check.gt(0))
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
@@ -168,15 +170,26 @@ def _label_checks(spec: Spec) -> list[pa.Check]:
     """What a (part of a) training label must be, by the label mode and the objective."""
     label = spec.label
     if isinstance(label, (JointLabel, SecretLabel)):
-        return [_values_in((0, 1))] if label.rule in ("any", "all", "majority") else []
+        return [_finite(), *([_values_in((0, 1))] if label.rule in ("any", "all", "majority") else [])]
     constant_allowed = spec.task.to_run() == "predict" or isinstance(label, RowShardedLabel)
     return _domain(spec.sgb.objective) + ([] if constant_allowed else [_not_constant()])
 
 
 def _domain(objective: str) -> list[pa.Check]:
+    if objective == "multiclass":
+        return [_class_column()]
     if objective == "logistic":
-        return [_values_in((0, 1))]
-    return [pa.Check.ge(0)] if objective == "tweedie" else []
+        return [_finite(), _values_in((0, 1))]
+    return [_finite(), *([pa.Check.ge(0)] if objective == "tweedie" else [])]
+
+
+def _class_column() -> pa.Check:
+    def text_or_whole(data: PolarsData) -> pl.LazyFrame:
+        dtype = data.lazyframe.collect_schema()[data.key]
+        texts = (pl.String, pl.Categorical, pl.Enum)
+        return data.lazyframe.select(pl.lit(is_whole(dtype) or dtype in texts))
+
+    return pa.Check(text_or_whole, name="text_or_whole_number", error="text_or_whole_number")
 
 
 def _values_in(values: Iterable[float]) -> pa.Check:

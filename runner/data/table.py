@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-_OPTIONAL = ("label", "truth", "owns")
+_LATER = ("weight", "classes", "truth_classes")  # a table without them has the digest that it had before there were any
+_OPTIONAL = ("label", "truth", "owns", *_LATER)
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class PreparedTable:
         label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
         truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
         owns: shape (rows,), bool, True for the party's own rows; or None.
+        weight: shape (rows,), float64, what a training row counts, at the label holder; or None.
+        classes: shape (classes,), int64 or str, ascending: of a multiclass label, which ``label`` then numbers from 0.
+        truth_classes: the same for ``truth``.
 
     Only the party's own processes hold one.
     """
@@ -40,6 +44,9 @@ class PreparedTable:
     label: NDArray[np.float64] | None = None
     truth: NDArray[np.float64] | None = None
     owns: NDArray[np.bool_] | None = None
+    weight: NDArray[np.float64] | None = None
+    classes: NDArray[np.generic] | None = None
+    truth_classes: NDArray[np.generic] | None = None
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
@@ -60,6 +67,7 @@ class PreparedTable:
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
         parts = [self.ids, self.features, self.test, self.label, self.truth, self.owns]
+        parts += [part for name in _LATER if (part := getattr(self, name)) is not None]
         return _keyed(
             key,
             json.dumps([self.names, self.dtypes]).encode(),

@@ -89,6 +89,24 @@ class Gate:
                 self._record("received", decision, receiver)(plain[sender])
         return plain
 
+    def announce(self, value: PYUObject, *, stage: Stage, kind: Kind, form: str) -> Any:
+        """Show one party's small value to every party of the run; return it in the clear.
+
+        Raises:
+            PolicyError: where the policy does not allow it to one of them.
+        """
+        sender = value.device.party
+        decisions = {
+            party: self._require(stage, kind, form, sender, party) for party in self._devices if party != sender
+        }
+        for decision in decisions.values():
+            value = value.device(self._record("sent", decision, sender))(value)
+        plain = reveal(value)
+        for party, decision in decisions.items():
+            if party in self._audits:
+                self._record("received", decision, party)(plain)
+        return plain
+
     def show(self, value: PYUObject, *, stage: Stage, kind: Kind, form: str) -> PYUObject | None:
         """Send ``value`` from its party to the terminal, where the policy allows that; else leave it where it is."""
         sender = value.device.party

@@ -17,6 +17,10 @@ NAMES = {
     "log_loss": "log-loss",
     "f1": "F1",
     "deviance": "deviance",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_f1": "macro F1",
+    "macro_auc": "macro AUC",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -106,7 +110,7 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
     if not shown:
         recipients = ", ".join(spec.policy.metrics.recipients)
         return f"at {recipients} only; this terminal is {spec.viewer()}'s, who may not see them"
-    return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items())
+    return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items() if name in NAMES)
 
 
 def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ TITLES = {
     "evaluate": "evaluate",
     "export": "export",
 }
-METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "deviance"}
+METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "deviance", "multiclass": "AUC"}
 
 
 class Terminal:
@@ -80,8 +80,9 @@ class Terminal:
         self._progress.update(self._tasks["train"], completed=trees)
         self._line(f"{TITLES['train']:<13} goes on from the checkpoint after tree {trees}")
 
-    def tree(self, trees: int) -> None:
-        self._progress.update(self._tasks["train"], completed=trees)
+    def tree(self, trees: int, of: int | None = None) -> None:
+        self._trees = of or self._trees
+        self._progress.update(self._tasks["train"], completed=trees, total=self._trees)
         if not self._live:
             took = time.monotonic() - self._began["train"]
             left = took / (trees - self._trees_before) * (self._trees - trees)
@@ -89,8 +90,9 @@ class Terminal:
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:
         if stage == "train":
-            self._last_metric = f", training {self._metric} {value['metric']:.4f} after {value['trees']}"
-            note = f"tree {value['trees']}/{self._trees}, training {self._metric} {value['metric']:.4f}"
+            which = f" of class {value['class'] + 1}" if "class" in value else ""
+            self._last_metric = f", training {self._metric} {value['metric']:.4f} after {value['trees']}{which}"
+            note = f"tree {value['trees']}/{self._trees}{which}, training {self._metric} {value['metric']:.4f}"
             self._progress.update(self._tasks["train"], note=note)
 
     def notice(self, text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from runner.errors import SpecError
 from runner.spec.check_label import check_label
+from runner.spec.check_objective import check_objective
 from runner.spec.check_predict import check_predict
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.model import (
@@ -22,6 +23,7 @@ METRICS_BY_OBJECTIVE = {
     "logistic": ("roc_auc",),
     "linear": ("mse", "rmse"),
     "tweedie": ("tweedie_nll", "tweedie_deviance"),
+    "multiclass": ("roc_auc",),
 }
 LEAST_BIN_WIDTH = 0.008  # SecretFlow keeps bin numbers in eight signed bits: more than 127 bins end in a crash
 LEAST_KEY_BITS = 2048
@@ -36,6 +38,7 @@ def check(spec: Spec) -> None:
     _check_parties(spec)
     check_label(spec)
     _check_policy(spec)
+    check_objective(spec)
     check_predict(spec)
     _check_sgb(spec)
     _check_crypto(spec)

@@ -16,20 +16,23 @@ class Columns(NamedTuple):
         label: the party's (part of the) training label, where it has one.
         truth: the labels that the party compares predictions with, where ``label.predict`` names it.
         owns: the mark of its own rows, where it has one.
+        weight: the weights of the training rows, at the label holder, where it has them.
         ignored: other columns that are no features.
-        read: those of ``label`` and ``truth`` that this task reads; the others may be missing.
+        read: those of ``label``, ``truth`` and ``weight`` that this task reads; the others may be missing.
     """
 
     id: str
     label: str | None
     truth: str | None
     owns: str | None
+    weight: str | None
     ignored: frozenset[str]
     read: frozenset[str]
 
     def not_features(self) -> set[str]:
         """All of them that are there."""
-        return {column for column in (self.id, self.label, self.truth, self.owns) if column is not None} | self.ignored
+        named = (self.id, self.label, self.truth, self.owns, self.weight)
+        return {column for column in named if column is not None} | self.ignored
 
 
 def columns_of(spec: Spec, party: str) -> Columns:
@@ -41,13 +44,16 @@ def columns_of(spec: Spec, party: str) -> Columns:
     plan = spec.task.to_run()
     reads_label = plan != "import" and (plan != "predict" or spec.label.predict == SAME)
     reads_truth = plan != "import" and spec.label.predict != NONE
-    read = {column for column, needed in ((label, reads_label), (truth, reads_truth)) if needed}
+    weight = spec.label.weight if party == spec.label.holder else None
+    reads = ((label, reads_label), (truth, reads_truth), (weight, "train" in spec.stages()))
+    read = {column for column, needed in reads if needed}
     table = spec.data.tables[party]
     return Columns(
         id=spec.data.id,
         label=label,
         truth=truth,
         owns=table.owns,
+        weight=weight,
         ignored=frozenset(table.ignore),
         read=frozenset(column for column in read if column is not None),
     )

@@ -23,6 +23,7 @@ def parse(values: Mapping[str, Any]) -> Spec:
     Raises:
         SpecError: for an unknown key, a wrong type, a value out of range, or values that contradict each other.
     """
+    values = _with_class_names(values)
     _refuse_odd(values, "")
     try:
         spec = msgspec.convert(values, Spec)
@@ -31,6 +32,15 @@ def parse(values: Mapping[str, Any]) -> Spec:
     _require_floors(values)
     check(spec)
     return spec
+
+
+def _with_class_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same values, with the classes of ``label.class_weight``, which may be written as numbers, as texts."""
+    label = values.get("label")
+    weights = label.get("class_weight") if isinstance(label, Mapping) else None
+    if not isinstance(label, Mapping) or not isinstance(weights, Mapping):
+        return values
+    return {**values, "label": {**label, "class_weight": {str(name): weight for name, weight in weights.items()}}}
 
 
 def setting_names(path: str) -> list[str]:
