@@ -83,7 +83,7 @@ class Gate:
         logged = dict(values)
         for (sender, _), decision in flows.items():
             logged[sender] = self._devices[sender](self._record("sent", decision, sender))(logged[sender])
-        plain: dict[str, Any] = dict(zip(logged, reveal(list(logged.values())), strict=True))
+        plain: dict[str, Any] = dict(zip(logged, _opened(list(logged.values())), strict=True))
         for (sender, receiver), decision in flows.items():
             if receiver in self._audits:
                 self._record("received", decision, receiver)(plain[sender])
@@ -101,7 +101,7 @@ class Gate:
         }
         for decision in decisions.values():
             value = value.device(self._record("sent", decision, sender))(value)
-        plain = reveal(value)
+        (plain,) = _opened([value])
         for party, decision in decisions.items():
             if party in self._audits:
                 self._record("received", decision, party)(plain)
@@ -154,3 +154,9 @@ class Gate:
             return value
 
         return record
+
+
+def _opened(values: list[PYUObject]) -> list[Any]:
+    """The values in the clear, in every party's process."""
+    opened: list[Any] = reveal(values)
+    return opened

@@ -23,7 +23,8 @@ def check_objective(spec: Spec) -> None:
     if spec.sgb.objective == "multiclass":
         for where, wrong, why, fix in _beyond_multiclass(spec):
             if wrong:
-                raise SpecError(f"sgb.objective=multiclass does not go with {where}", where=where, why=why, fix=fix)
+                setting = where.partition("=")[0]
+                raise SpecError(f"sgb.objective=multiclass does not go with {where}", where=setting, why=why, fix=fix)
 
 
 def _check_base_score(spec: Spec) -> None:

@@ -36,7 +36,7 @@ def parse(values: Mapping[str, Any]) -> Spec:
 
 def _with_class_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same values, with the classes of ``label.class_weight``, which may be written as numbers, as texts."""
-    label = values.get("label")
+    label = values.get("label") if isinstance(values, Mapping) else None
     weights = label.get("class_weight") if isinstance(label, Mapping) else None
     if not isinstance(label, Mapping) or not isinstance(weights, Mapping):
         return values
