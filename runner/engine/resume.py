@@ -24,6 +24,7 @@ from secretflow.ml.boost.sgb_v.core.pure_numpy_ops.pred import init_pred
 from secretflow.ml.boost.sgb_v.factory.components import ModelBuilder
 from secretflow.ml.boost.sgb_v.model import SgbModel
 
+from runner.engine.early_metric import mend_metric
 from runner.engine.generators import Generators, KeptSampler
 from runner.engine.shuffle import PrivateSgb, SeedOf
 
@@ -93,6 +94,7 @@ class ResumableSgb(PrivateSgb):
             booster.components.model_builder = _PreparedModelBuilder(self._start, self._base)
         booster.set_params(self.params_dict)  # once more: the new components have not seen them
         self._watch(booster)
+        mend_metric(booster, self.params_dict)
         return booster
 
     def _watch(self, booster: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
+from sklearn.metrics import roc_auc_score as sklearn_auc
 from sklearn.multiclass import OneVsRestClassifier
 from unit.stages.trainings import ORDER, PLAIN, House, draw_features
 
@@ -147,6 +148,34 @@ def test_early_stopping_keeps_the_best_model(house: House) -> None:
     assert len(best.trees) == len(last.trees) - 2, "as many as the best of the trees that were seen has before it"
     assert house.scores(best, X) == pytest.approx(house.scores(last[: len(best.trees)], X))
     assert house.scores(best, X) != pytest.approx(house.scores(last, X))
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"),
+    [("linear", "rmse"), ("tweedie", "tweedie_deviance"), ("tweedie", "tweedie_nll")],
+)
+def test_early_stopping_goes_on_while_the_model_gets_better(house: House, objective: str, metric: str) -> None:
+    changes = {
+        "sgb.objective": objective,
+        "sgb.eval_metric": metric,
+        "sgb.enable_early_stop": True,
+        "sgb.save_best_model": True,
+        "sgb.validation_fraction": 0.3,
+        "sgb.learning_rate": 0.1,
+        "sgb.base_score": "auto",
+        "policy.metrics.recipients": ["all"],
+    }
+    label = np.where(SIGNAL < 0, 0, SIGNAL**2) if objective == "tweedie" else LABELS[objective]
+    model = house.train(house.context(X, label, changes))
+    assert len(model.trees) == 4, "each tree makes it better, to the last round"
+
+
+def test_secretflows_auc_is_scikit_learns(secretflow: None) -> None:
+    from secretflow.stats.core.metrics import roc_auc_score
+
+    score = DRAW.integers(1, 5, (ROWS, 1)) / 5
+    label = LABELS["logistic"].reshape(-1, 1)
+    assert float(roc_auc_score(label, score)) == pytest.approx(sklearn_auc(label, score), abs=1e-5)
 
 
 CULTIVARS = np.array(["barolo", "grignolino", "ümlaut"])
