@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -225,6 +226,54 @@ def test_model_of_several_classes_is_the_same_after_its_bundle(house: House) -> 
     loaded = load(context)
     assert np.array_equal(house.scores(loaded, X), before)
     assert loaded.names.data == CULTIVARS.tolist()
+
+
+def test_party_with_labels_of_its_own_compares_by_name(house: House) -> None:
+    """alice's table has two of the classes only, and so numbers them otherwise."""
+    from runner.stages.evaluate import evaluate
+    from runner.stages.score import score_openly
+
+    _, model = several(house, {})
+    known = CODES > 0
+    test = np.arange(ROWS) % 2 == 0
+    changes = {
+        "sgb.objective": "multiclass",
+        "label.predict": "alice",
+        "label.predict_column": "seen",
+        "policy.predictions.recipients": ["carol", "alice"],
+        "policy.metrics.recipients": ["alice", "bob"],
+    }
+    context = house.context(X[known], None, changes, test=test[known], truth=(CODES[known] - 1, CULTIVARS[1:]))
+    evaluate(context, score_openly(context, model), None)
+    found = {
+        party: json.loads((context.sites[party].folder / "metrics.json").read_bytes()) for party in ("alice", "bob")
+    }
+    chosen = house.scores(model, X)[known & test].argmax(axis=1)
+    assert found["alice"]["accuracy"] == pytest.approx(np.mean(chosen == CODES[known & test]))
+    assert found["alice"]["recall [barolo]"] == found["bob"]["recall [0]"] == 0.0
+    assert found["alice"]["f1 [ümlaut]"] == found["bob"]["f1 [2]"]
+    assert not (context.sites["carol"].folder / "metrics.json").exists()
+
+
+def test_class_that_the_model_does_not_know_is_refused_by_count(house: House) -> None:
+    from runner.stages.multiclass import numbered_as
+
+    site = house.context(X, CODES, {}, test=np.ones(ROWS, dtype=bool), classes=CULTIVARS).sites["carol"]
+    with pytest.raises(DataError) as caught:
+        numbered_as(["barolo", "grignolino"], site, truth=False)
+    assert caught.value.what == f"{int(np.sum(CODES == 2))} rows have a class that the model does not know"
+    assert "ümlaut" not in str(caught.value)
+
+
+def test_columns_of_a_file_are_named_after_the_classes(secretflow: None) -> None:
+    from runner.stages.multiclass import columns
+
+    scores = np.array([[0.2, 0.8], [0.75, 0.25]])
+    found = columns("rounded", scores, [10, -3])
+    assert list(found) == ["class", "score_10", "score_-3"]
+    assert found["class"].tolist() == [-3, 10]
+    assert found["score_10"].tolist() == pytest.approx([0.2, 0.75])
+    assert columns("class", np.array([1, 0]), ["a", "b"])["class"].tolist() == ["b", "a"]
 
 
 def test_curve_says_which_class_it_is_of(house: House) -> None:

@@ -50,8 +50,12 @@ class House:
         test: Any = None,
         weight: Array | None = None,
         classes: Any = None,
+        truth: tuple[Array, Any] | None = None,
     ) -> Any:
-        """A run's context. ``features`` has carol's columns, alice's and bob's; rows of ``test`` are held out."""
+        """A run's context. ``features`` has carol's columns, alice's and bob's; rows of ``test`` are held out.
+
+        ``truth`` are labels of alice's own, and their classes.
+        """
         from runner.engine.site import Site
         from runner.policy.gate import Gate
         from runner.stages.context import Context
@@ -64,14 +68,18 @@ class House:
         for number, party in enumerate(ORDER):
             own = self._place / str(self._runs) / "parties" / party
             own.mkdir(parents=True)
-            of_holder = {"label": label, "weight": weight, "classes": classes} if party == "carol" else {}
+            own_columns: dict[str, Any] = {}
+            if party == "carol":
+                own_columns = {"label": label, "weight": weight, "classes": classes}
+            elif party == "alice" and truth is not None:
+                own_columns = dict(zip(("truth", "truth_classes"), truth, strict=True))
             table = PreparedTable(
                 ids=np.arange(len(features)),
                 features=np.ascontiguousarray(features[:, COLUMNS * number : COLUMNS * (number + 1)]),
                 names=tuple(f"{party}_{column}" for column in range(COLUMNS)),
                 dtypes=("Float64",) * COLUMNS,
                 test=held_out,
-                **of_holder,
+                **own_columns,
             )
             audit = AuditLog(own / "audit.jsonl", b"audit")
             keys = Keyring(party, party.encode().ljust(32))
