@@ -80,11 +80,17 @@ def allowed(path: str) -> str:
         kind = _child(kind, part)
     if path == "crypto.scheme":
         return "one of " + ", ".join(scheme for scheme in _unwrap(kind).values if scheme not in PLAIN_SCHEMES)
-    return describe(_unwrap(kind))
+    return describe(kind)
 
 
 def describe(kind: Any) -> str:
     """A type of msgspec's in words."""
+    options = _options(kind)
+    if len(options) > 1 and not isinstance(options[0], inspect.StructType):
+        return " or ".join(describe(option) for option in options)
+    kind = options[0] if options else None
+    if isinstance(kind, inspect.LiteralType) and len(kind.values) == 1:
+        return str(kind.values[0])
     if isinstance(kind, inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in kind.values)
     if isinstance(kind, (inspect.IntType, inspect.FloatType)):

@@ -244,6 +244,8 @@ def test_allowed_says_what_may_stand_at_a_path() -> None:
     assert allowed("sgb.max_depth") == "a whole number >= 1 and <= 16"
     assert allowed("sgb.objective") == "one of linear, logistic, multiclass, tweedie"
     assert allowed("cluster.ports.alice") == "a whole number >= 1 and <= 65535"
+    assert allowed("sgb.base_score") == "a number >= -10 and <= 10 or auto"
+    assert allowed("label.class_weight") == "balanced or a mapping; each value a number > 0"
     assert allowed("sgb.nothing") == ""
 
 
