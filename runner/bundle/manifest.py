@@ -35,11 +35,13 @@ class PartyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sealed: str = ""
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What all parties know of a model. It holds no feature name, split value, leaf weight or row count.
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What all parties know of a model. It holds no feature name, split value, leaf weight, row count or class name.
 
     ``bundle`` is the model's id: the digest of all the rest but the encrypted parts, so that a repeated training has it
-    again. ``recipients`` are the parties that the training's policy let see predictions.
+    again. ``recipients`` are the parties that the training's policy let see predictions. ``classes`` has the number of
+    trees of each class of a multiclass model, and is left out of others'. ``base_score`` is 0 where it was made of the
+    label's mean (``sgb.base_score=auto``): then the label holder's leaf weights have it.
     """
 
     format: int
@@ -55,6 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scheme: str
     key_bits: int
     versions: dict[str, str]
+    classes: tuple[int, ...] = ()
 
     def identified(self) -> Manifest:
         """The same manifest with its ``bundle`` id."""

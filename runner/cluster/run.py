@@ -36,8 +36,8 @@ class Listener(Protocol):
     def fold(self, fold: int) -> None:
         """The label holder begins a fold of a cross-validation, counted from 0."""
 
-    def tree(self, trees: int) -> None:
-        """The label holder finished a tree."""
+    def tree(self, trees: int, of: int | None = None) -> None:
+        """The label holder finished a tree; ``of`` how many, where these are not the rounds alone."""
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:
         """A value that the policy lets the terminal show."""
@@ -117,7 +117,7 @@ def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template | None, Temp
         yield checks, workers
 
 
-SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes")  # written from scikit-learn's files
+SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes", "pen_strokes", "wine")  # written from scikit-learn's files
 
 
 def _check_imports(spec: Spec) -> list[str]:
@@ -163,7 +163,7 @@ def _follow(
                 if state == "done" and states[stage, state] == len(workers.channels):
                     journal.end(stage)
             case "tree" if name in (spec.label.holder, ALL_PARTIES):
-                journal.listener.tree(message["trees"])
+                journal.listener.tree(message["trees"], message.get("of"))
             case "fold" if name in (spec.label.holder, ALL_PARTIES):
                 watch.enter(name, "folds")
                 journal.listener.fold(message["fold"])

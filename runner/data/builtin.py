@@ -99,6 +99,28 @@ def _diabetes(party: str) -> dict[str, pl.Series]:
     return features | ({"target": pl.Series(bunch.target)} if party == "carol" else {})
 
 
+def _pen_strokes(party: str) -> dict[str, pl.Series]:
+    """Ink in the right-hand column of handwritten digits, from three columns to its left, a column a party."""
+    import sklearn.datasets
+
+    images = sklearn.datasets.load_digits().images
+    column = {"alice": 4, "bob": 5, "carol": 6}[party]
+    features = {f"ink_{row}_{column}": pl.Series(images[:, row, column]) for row in range(8)}
+    return features | ({"target": pl.Series(images[:, :, 7].sum(axis=1))} if party == "carol" else {})
+
+
+def _wine(party: str) -> dict[str, pl.Series]:
+    """The cultivar, which carol alone knows, is a text."""
+    import sklearn.datasets
+
+    bunch = sklearn.datasets.load_wine()
+    first, last = {"alice": (0, 5), "bob": (5, 9), "carol": (9, 13)}[party]
+    names = [str(name).replace("/", "_") for name in bunch.feature_names]
+    features = {names[at]: pl.Series(bunch.data[:, at]) for at in range(first, last)}
+    cultivar = [str(bunch.target_names[at]) for at in bunch.target]
+    return features | ({"cultivar": pl.Series(cultivar)} if party == "carol" else {})
+
+
 def _lenders(party: str) -> dict[str, pl.Series]:
     """2,000 made-up customers. A hidden strain makes defaults likely at each lender, by its own features."""
     draw = np.random.default_rng(20)
@@ -142,4 +164,6 @@ _MAKERS: dict[str, Callable[[str], dict[str, pl.Series]]] = {
     "clinics_raw_later": clinics_raw_later,
     "diabetes": _diabetes,
     "lenders": _lenders,
+    "pen_strokes": _pen_strokes,
+    "wine": _wine,
 }

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from runner.data.classes import number_classes, require_learnable
 from runner.data.contract import EXACT, Contract, build_contract
 from runner.data.kinds import raw_columns, rules_of
 from runner.data.source import load_table
@@ -53,9 +54,12 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
     if spec.task.to_run() != "predict":
         _refuse_empty(party, columns)
     test = _test_rows(spec, ids)
-    label = _numbers(ordered, named.label) if named.label in named.read else None
+    label, classes = _labels(spec, ordered, named.label if named.label in named.read else None)
+    truth, truth_classes = _labels(spec, ordered, named.truth if named.truth in named.read else None)
     if label is not None and isinstance(spec.label, SingleLabel):
         _refuse_constant(spec, party, label[~test])
+        if classes is not None and "train" in spec.stages():
+            require_learnable(party, label, len(classes), test)
     return CheckedTable(
         ids=ids,
         columns=columns,
@@ -63,10 +67,13 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         rules=rules,
         test=test,
         label=label,
-        truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
+        truth=truth,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
         dealt_by=ordered[named.folds].rank("dense").cast(pl.Int64).to_numpy() if named.folds is not None else None,
         source=source,
+        weight=_numbers(ordered, named.weight) if named.weight in named.read else None,
+        classes=classes,
+        truth_classes=truth_classes,
     )
 
 
@@ -85,6 +92,17 @@ def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
             fix="change data.split.test_fraction, or bring more rows",
         )
     return test
+
+
+def _labels(
+    spec: Spec, frame: pl.DataFrame, column: str | None
+) -> tuple[NDArray[np.float64] | None, NDArray[np.generic] | None]:
+    """A column of labels, and its classes where there are several; None for what there is not."""
+    if column is None:
+        return None, None
+    if spec.sgb.objective == "multiclass":
+        return number_classes(frame[column])
+    return _numbers(frame, column), None
 
 
 def _numbers(frame: pl.DataFrame, column: str | None) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.engines.polars_engine import Engine
 
+from runner.data.classes import is_whole
 from runner.data.contract_yaml import is_yaml, read_yaml_contract
 from runner.data.place import contract_path
 from runner.data.rules import ColumnRules, normalise_ids, parse_rules
@@ -97,7 +98,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
         schema.columns |= synthetic_columns(spec, party)
     columns = schema.columns
     rules = {name: parse_rules(column.metadata or {}, party, f"{where}, {name}") for name, column in columns.items()}
-    for name in (named.id, named.owns, named.folds, *named.read):
+    for name in (named.id, named.owns, named.folds, *sorted(named.read)):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
@@ -123,11 +124,12 @@ def build_contract(spec: Spec, party: str) -> Contract:
         if name is not None:
             checked[name] = _strengthen(columns[name])
     if named.label in named.read:
-        checked[named.label] = _strengthen(
-            columns[named.label], _number(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)
-        )
+        holed = isinstance(spec.label, RowShardedLabel)
+        checked[named.label] = _strengthen(columns[named.label], *_label_checks(spec), nullable=holed)
     if named.truth in named.read and named.truth not in checked:
-        checked[named.truth] = _strengthen(columns[named.truth], _number(), *_domain(spec.sgb.objective))
+        checked[named.truth] = _strengthen(columns[named.truth], *_domain(spec.sgb.objective))
+    if named.weight in named.read:
+        checked[named.weight] = _strengthen(columns[named.weight], _number(), pa.Check.gt(0))
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
@@ -266,15 +268,26 @@ def _label_checks(spec: Spec) -> list[pa.Check]:
     """What a (part of a) training label must be, by the label mode and the objective."""
     label = spec.label
     if isinstance(label, (JointLabel, SecretLabel)):
-        return [_values_in((0, 1))] if label.rule in ("any", "all", "majority") else []
+        return [_number(), *([_values_in((0, 1))] if label.rule in ("any", "all", "majority") else [])]
     constant_allowed = spec.task.to_run() == "predict" or isinstance(label, RowShardedLabel)
     return _domain(spec.sgb.objective) + ([] if constant_allowed else [_not_constant()])
 
 
 def _domain(objective: str) -> list[pa.Check]:
+    if objective == "multiclass":
+        return [_class_column()]
     if objective == "logistic":
-        return [_values_in((0, 1))]
-    return [pa.Check.ge(0)] if objective == "tweedie" else []
+        return [_number(), _values_in((0, 1))]
+    return [_number(), *([pa.Check.ge(0)] if objective == "tweedie" else [])]
+
+
+def _class_column() -> pa.Check:
+    def text_or_whole(data: PolarsData) -> pl.LazyFrame:
+        dtype = data.lazyframe.collect_schema()[data.key]
+        texts = (pl.String, pl.Categorical, pl.Enum)
+        return data.lazyframe.select(pl.lit(is_whole(dtype) or dtype in texts))
+
+    return pa.Check(text_or_whole, name="text_or_whole_number", error="text_or_whole_number")
 
 
 def _values_in(values: Iterable[float]) -> pa.Check:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from runner.prepare.columns import canonical_bytes
 from runner.prepare.rules import Rule
 
-_OPTIONAL = ("label", "truth", "owns", "dealt_by")
+_OF_ROWS = ("label", "truth", "owns", "dealt_by", "weight")
+_CLASSES = ("classes", "truth_classes")
+_LATER = ("dealt_by", "weight")  # a table without them has the digest of one that cannot have them
 _ABOUT = b"sgb-runner"
 _SOURCE = b"sgb-runner source"
 _COLUMN = "column/"
@@ -40,6 +42,9 @@ class CheckedTable:
         dealt_by: shape (rows,), int64, the rank of each row's group or time in the column by which the party deals the
             folds of a cross-validation; or None.
         source: SHA-256 of what the table was read from.
+        weight: shape (rows,), float64, what a training row counts, at the label holder; or None.
+        classes: shape (classes,), int64 or str, ascending: of a multiclass label, which ``label`` then numbers from 0.
+        truth_classes: the same for ``truth``.
 
     Only the party's own processes hold one.
     """
@@ -54,6 +59,9 @@ class CheckedTable:
     owns: NDArray[np.bool_] | None = None
     dealt_by: NDArray[np.int64] | None = None
     source: bytes = b""
+    weight: NDArray[np.float64] | None = None
+    classes: NDArray[np.generic] | None = None
+    truth_classes: NDArray[np.generic] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,12 +74,13 @@ class CheckedTable:
 
     def with_rows(self, rows: NDArray[np.intp]) -> CheckedTable:
         """These rows only, in this order."""
-        parts = {name: part[rows] for name in _OPTIONAL if (part := getattr(self, name)) is not None}
+        parts = {name: part[rows] for name in _OF_ROWS if (part := getattr(self, name)) is not None}
         return replace(self, ids=self.ids[rows], columns=self.columns.take(rows), test=self.test[rows], **parts)
 
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
-        parts = [self.ids, self.test, self.label, self.truth, self.owns, self.dealt_by]
+        parts = [self.ids, self.test, self.label, self.truth, self.owns]
+        parts += [part for name in _LATER if (part := getattr(self, name)) is not None]
         return _keyed(
             key,
             _about(self),
@@ -83,7 +92,7 @@ class CheckedTable:
 def write_table(table: CheckedTable, descriptor: int) -> None:
     """Put a table into anonymous memory, as Arrow IPC."""
     arrays = {"ids": table.ids, "test": table.test}
-    arrays |= {name: part for name in _OPTIONAL if (part := getattr(table, name)) is not None}
+    arrays |= {name: part for name in _OF_ROWS if (part := getattr(table, name)) is not None}
     whole = pa.table({name: pa.array(_plain(part)) for name, part in arrays.items()})
     for name, column in zip(table.names, table.columns.columns, strict=True):
         whole = whole.append_column(_COLUMN + name, column)
@@ -106,7 +115,8 @@ def read_table(descriptor: int) -> CheckedTable:
         rules=tuple(msgspec.convert(about["rules"], list[Rule])),
         test=whole["test"].to_numpy(),
         source=bytes.fromhex(whole.schema.metadata[_SOURCE].decode()),
-        **{name: whole[name].to_numpy() for name in _OPTIONAL if name in whole.column_names},
+        **{name: whole[name].to_numpy() for name in _OF_ROWS if name in whole.column_names},
+        **{name: np.array(about[name]) for name in _CLASSES if name in about},
     )
 
 
@@ -119,7 +129,8 @@ def _plain(part: NDArray[np.generic]) -> NDArray[np.generic]:
 def _about(table: CheckedTable) -> bytes:
     """What a table's arrays do not say themselves."""
     about = {"names": table.names, "dtypes": table.dtypes, "rules": [msgspec.to_builtins(rule) for rule in table.rules]}
-    return json.dumps(about).encode()
+    classes = {name: part.tolist() for name in _CLASSES if (part := getattr(table, name)) is not None}
+    return json.dumps(about | classes).encode()
 
 
 def _keyed(key: bytes, *parts: bytes) -> str:

@@ -20,9 +20,11 @@ from secretflow.device import PYU, PYUObject, wait
 from secretflow.ml.boost.sgb_v.core.distributed_tree.distributed_tree import DistributedTree
 from secretflow.ml.boost.sgb_v.core.distributed_tree.split_tree import SplitTree
 from secretflow.ml.boost.sgb_v.core.distributed_tree.split_tree import from_dict as split_tree_from_dict
+from secretflow.ml.boost.sgb_v.core.pure_numpy_ops.pred import init_pred
 from secretflow.ml.boost.sgb_v.factory.components import ModelBuilder
 from secretflow.ml.boost.sgb_v.model import SgbModel
 
+from runner.engine.early_metric import mend_metric
 from runner.engine.generators import Generators, KeptSampler
 from runner.engine.shuffle import PrivateSgb, SeedOf
 
@@ -67,23 +69,32 @@ class ResumableSgb(PrivateSgb):
         seed_of: party → its shuffle seed, or None for stock SecretFlow's shuffles.
         before_tree: called in every process before each tree.
         start: where to go on from, or None to begin with the first tree.
+        base: the initial raw score of every row, a number at the label holder that no other party sees; None for the
+            one in the parameters. :func:`fold_base` ends such a training.
     """
 
     def __init__(
-        self, heu: Any, seed_of: SeedOf | None, before_tree: Callable[[Moment], None], start: Start | None = None
+        self,
+        heu: Any,
+        seed_of: SeedOf | None,
+        before_tree: Callable[[Moment], None],
+        start: Start | None = None,
+        base: PYUObject | None = None,
     ) -> None:
         super().__init__(heu, seed_of)
         self._private = seed_of is not None
         self._before_tree = before_tree
         self._start = start
+        self._base = base
 
     def _produce(self) -> Any:
         booster = super()._produce()
         booster.tree_trainer.components.sampler = KeptSampler()
-        if self._start is not None:
-            booster.components.model_builder = _ContinuedModelBuilder(self._start)
+        if self._start is not None or self._base is not None:
+            booster.components.model_builder = _PreparedModelBuilder(self._start, self._base)
         booster.set_params(self.params_dict)  # once more: the new components have not seen them
         self._watch(booster)
+        mend_metric(booster, self.params_dict)
         return booster
 
     def _watch(self, booster: Any) -> None:
@@ -100,17 +111,36 @@ class ResumableSgb(PrivateSgb):
         booster.tree_trainer.train_tree = train_tree
 
 
-class _ContinuedModelBuilder(ModelBuilder):  # type: ignore[misc]
-    def __init__(self, start: Start) -> None:
+class _PreparedModelBuilder(ModelBuilder):  # type: ignore[misc]
+    def __init__(self, start: Start | None, base: PYUObject | None) -> None:
         super().__init__()
         self._start = start
+        self._base = base
 
     def init_pred(self, sample_num: Any, checkpoint_model: Any = None, x: Any = None) -> PYUObject:
-        return self._start.scores
+        if self._start is not None:
+            return self._start.scores
+        return self.label_holder(init_pred)(base=self._base, samples=sample_num)
 
     def init_model(self, checkpoint_model: Any = None) -> None:
-        self.model = SgbModel(self.label_holder, self.params.objective, self.params.base_score)
-        self.model.trees.extend(self._start.trees)
+        base = self.params.base_score if self._base is None else self._base
+        self.model = SgbModel(self.label_holder, self.params.objective, base)
+        if self._start is not None:
+            self.model.trees.extend(self._start.trees)
+
+
+def fold_base(model: SgbModel) -> None:
+    """Move a base score that is at the label holder into the leaf weights of the first tree, which are there too.
+
+    Every row reaches one leaf of each tree, so the scores stay what they are; the model's own base score is then 0.
+    """
+    if isinstance(model.base, PYUObject):
+        first = model.trees[0]
+        weights = model.label_holder(lambda weights, base: np.asarray(weights) + base)(
+            first.get_leaf_weight(), model.base
+        )
+        first.set_leaf_weight(model.label_holder, weights)
+        model.base = 0.0
 
 
 def join_tree(holder: PYU, splits: Mapping[PYU, PYUObject], leaf_weight: PYUObject) -> DistributedTree:

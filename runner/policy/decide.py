@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.errors import PolicyError
-from runner.policy.flows import SPU, TERMINAL, Flow, flows
+from runner.policy.flows import CLASS_NAMES, SPU, TERMINAL, Flow, flows
 from runner.spec.model import ALL, Policy, Predictions, Spec
 
 FORMS = ("class", "rounded", "score")  # from the least to the most that it shows
@@ -108,7 +108,9 @@ def _lacking(policy: Policy, flow: Flow, receiver: str, spec: Spec) -> str | Non
 
 
 def _lacking_form(granted: Predictions, flow: Flow, spec: Spec) -> str | None:
-    """The line for want of which predictions in this form show more than is granted."""
+    """The line for want of which predictions in this form show more than is granted; names come with any form."""
+    if flow.form == CLASS_NAMES:
+        return None
     asked, form = spec.policy.predictions, granted.form_for(flow.receiver)
     if form != "score" and flow.form != form and not _shows_less(flow.form, form):
         return f"predictions.forms.{flow.receiver}" if flow.receiver in granted.forms else "predictions.form"

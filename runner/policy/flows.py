@@ -48,6 +48,8 @@ ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
 FOLD_METRICS = "test metrics of each fold"
 WHOLE_PART = "its whole part of the model"
+CLASSES = "number of classes"
+CLASS_NAMES = "names of the classes"
 
 
 class Flow(NamedTuple):
@@ -122,6 +124,8 @@ def _train(spec: Spec) -> Iterator[Flow]:
         yield Flow("train", "protocol", HISTOGRAMS, party, holder)
         if spec.sgb.enable_monitor or spec.sgb.enable_early_stop:
             yield Flow("train", "metrics", "validation metric per tree", holder, party)
+        if spec.sgb.objective == "multiclass":
+            yield Flow("train", "model_parts", CLASSES, holder, party)
     if spec.train.checkpoint_every or spec.resume is not None:
         yield from _everybody(spec, "train", "model_parts", CHECKPOINTS)
     for recipient in spec.parties:
@@ -190,6 +194,8 @@ def _predict(spec: Spec) -> Iterator[Flow]:
             if spec.policy.predictions.own_rows:
                 yield Flow("predict", "shares" if mode == "sealed" else "own_rows", OWN, recipient, source)
             yield Flow("predict", "predictions", forms[recipient], source, recipient)
+            if spec.sgb.objective == "multiclass":
+                yield Flow("predict", "predictions", CLASS_NAMES, source, recipient)
     if not recipients:
         yield Flow("predict", "predictions", spec.policy.predictions.form, source, "nobody")
 
@@ -204,6 +210,8 @@ def _evaluate(spec: Spec) -> Iterator[Flow]:
         yield Flow("evaluate", "predictions", "score", SPU, evaluator)
     elif evaluator != spec.label.holder:
         yield Flow("evaluate", "predictions", "score", spec.label.holder, evaluator)
+        if spec.sgb.objective == "multiclass":
+            yield Flow("evaluate", "predictions", CLASS_NAMES, spec.label.holder, evaluator)
     form = FOLD_METRICS if spec.task.to_run() == "cv" else METRICS
     yield Flow("evaluate", "metrics", form, evaluator, evaluator)
     for recipient in spec.party_order():

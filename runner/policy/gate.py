@@ -83,10 +83,28 @@ class Gate:
         logged = dict(values)
         for (sender, _), decision in flows.items():
             logged[sender] = self._devices[sender](self._record("sent", decision, sender))(logged[sender])
-        plain: dict[str, Any] = dict(zip(logged, reveal(list(logged.values())), strict=True))
+        plain: dict[str, Any] = dict(zip(logged, _opened(list(logged.values())), strict=True))
         for (sender, receiver), decision in flows.items():
             if receiver in self._audits:
                 self._record("received", decision, receiver)(plain[sender])
+        return plain
+
+    def announce(self, value: PYUObject, *, stage: Stage, kind: Kind, form: str) -> Any:
+        """Show one party's small value to every party of the run; return it in the clear.
+
+        Raises:
+            PolicyError: where the policy does not allow it to one of them.
+        """
+        sender = value.device.party
+        decisions = {
+            party: self._require(stage, kind, form, sender, party) for party in self._devices if party != sender
+        }
+        for decision in decisions.values():
+            value = value.device(self._record("sent", decision, sender))(value)
+        (plain,) = _opened([value])
+        for party, decision in decisions.items():
+            if party in self._audits:
+                self._record("received", decision, party)(plain)
         return plain
 
     def show(self, value: PYUObject, *, stage: Stage, kind: Kind, form: str) -> PYUObject | None:
@@ -136,3 +154,9 @@ class Gate:
             return value
 
         return record
+
+
+def _opened(values: list[PYUObject]) -> list[Any]:
+    """The values in the clear, in every party's process."""
+    opened: list[Any] = reveal(values)
+    return opened

@@ -16,6 +16,11 @@ NAMES = {
     "accuracy": "accuracy",
     "log_loss": "log-loss",
     "f1": "F1",
+    "deviance": "deviance",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_f1": "macro F1",
+    "macro_auc": "macro AUC",
     "rmse": "RMSE",
     "mae": "MAE",
     "r2": "R²",
@@ -110,9 +115,9 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
         return f"at {recipients} only; this terminal is {spec.viewer()}'s, who may not see them"
     if "folds" in spec.stages():
         means, deviations = shown[0]["mean"], shown[0]["sd"]
-        listed = (f"{NAMES[name]} {mean:.4f} ({deviations[name]:.4f})" for name, mean in means.items())
+        listed = (f"{NAMES[name]} {mean:.4f} ({deviations[name]:.4f})" for name, mean in means.items() if name in NAMES)
         return ", ".join(listed) + "; mean (standard deviation) over the folds"
-    return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items())
+    return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items() if name in NAMES)
 
 
 def _dealt(spec: Spec) -> str:

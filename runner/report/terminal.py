@@ -26,7 +26,7 @@ TITLES = {
     "evaluate": "evaluate",
     "export": "export",
 }
-METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "RMSE"}
+METRIC = {"logistic": "AUC", "linear": "RMSE", "tweedie": "deviance", "multiclass": "AUC"}
 
 
 class Terminal:
@@ -90,26 +90,24 @@ class Terminal:
     def fold(self, fold: int) -> None:
         self._fold = fold
 
-    def tree(self, trees: int) -> None:
+    def tree(self, trees: int, of: int | None = None) -> None:
+        self._trees = of or self._trees
         stage = self._training
-        before = self._fold * self._trees if stage == "folds" else 0
-        self._progress.update(self._tasks[stage], completed=before + trees)
-        if self._live:
-            return
-        took = time.monotonic() - self._began[stage]
-        left = took / (before + trees - self._trees_before)
+        before, total, where = 0, self._trees, f"tree {trees}/{self._trees}{self._last_metric}"
         if stage == "folds":
+            before, total = self._fold * self._trees, self._folds * self._trees
             where = f"fold {self._fold + 1}/{self._folds}, tree {trees}/{self._trees}"
-            left *= self._folds * self._trees - before - trees
-        else:
-            where = f"tree {trees}/{self._trees}{self._last_metric}"
-            left *= self._trees - trees
-        self._line(f"{TITLES[stage]:<13} {where}, about {left:.0f} s left")
+        self._progress.update(self._tasks[stage], completed=before + trees, total=total)
+        if not self._live:
+            took = time.monotonic() - self._began[stage]
+            left = took / (before + trees - self._trees_before) * (total - before - trees)
+            self._line(f"{TITLES[stage]:<13} {where}, about {left:.0f} s left")
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:
         if stage == "train":
-            self._last_metric = f", training {self._metric} {value['metric']:.4f} after {value['trees']}"
-            note = f"tree {value['trees']}/{self._trees}, training {self._metric} {value['metric']:.4f}"
+            which = f" of class {value['class'] + 1}" if "class" in value else ""
+            self._last_metric = f", training {self._metric} {value['metric']:.4f} after {value['trees']}{which}"
+            note = f"tree {value['trees']}/{self._trees}{which}, training {self._metric} {value['metric']:.4f}"
             self._progress.update(self._tasks["train"], note=note)
 
     def notice(self, text: str) -> None:

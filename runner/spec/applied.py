@@ -9,7 +9,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.errors import SpecError
 
-FIXED = ("sgb.", "sgb=", "crypto.", "crypto=", "label=", "label.holder=", "label.column=", "prepare.", "prepare=")
+FIXED = (
+    "sgb.",
+    "sgb=",
+    "crypto.",
+    "crypto=",
+    "label=",
+    "label.holder=",
+    "label.column=",
+    "label.weight=",
+    "label.class_weight",
+    "prepare.",
+    "prepare=",
+)
 OF_PREDICTION = ("predict", "predict_column")  # of the label section, this run's own
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from runner.errors import SpecError
 from runner.spec.check_drift import check_drift
 from runner.spec.check_label import check_label
+from runner.spec.check_objective import check_objective
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
 from runner.spec.check_source import check_sources
@@ -25,6 +26,7 @@ METRICS_BY_OBJECTIVE = {
     "logistic": ("roc_auc",),
     "linear": ("mse", "rmse"),
     "tweedie": ("tweedie_nll", "tweedie_deviance"),
+    "multiclass": ("roc_auc",),
 }
 LEAST_BIN_WIDTH = 0.008  # SecretFlow keeps bin numbers in eight signed bits: more than 127 bins end in a crash
 LEAST_KEY_BITS = 2048
@@ -41,6 +43,7 @@ def check(spec: Spec) -> None:
     check_label(spec)
     check_prepare(spec)
     _check_policy(spec)
+    check_objective(spec)
     check_predict(spec)
     _check_sgb(spec)
     _check_crypto(spec)

@@ -32,11 +32,11 @@ def check_predict(spec: Spec) -> None:
             why="rounding and ranking are not done on secret shares, and nobody else sees the scores to do it",
             fix="set policy.predictions.form to score or class",
         )
-    if spec.sgb.objective != "logistic" and "class" in forms:
+    if spec.sgb.objective in ("linear", "tweedie") and "class" in forms:
         raise SpecError(
             f"objective {spec.sgb.objective!r} has no classes",
             where="policy.predictions.form",
-            why="classes are those of a logistic model",
+            why="classes are those of a logistic or multiclass model",
             fix="set policy.predictions.form to score or rounded",
         )
     if spec.policy.predictions.own_rows:

@@ -147,7 +147,7 @@ def _check_folds(spec: Spec) -> None:
             why="each fold's model is measured on the rows that it has not seen",
             fix="set label.predict=same, or the party that has the labels",
         )
-    if cv.by == "stratified" and (spec.sgb.objective != "logistic" or spec.label.mode == "secret"):
+    if cv.by == "stratified" and (spec.sgb.objective not in ("logistic", "multiclass") or spec.label.mode == "secret"):
         raise SpecError(
             "cv.by=stratified needs classes that the label holder sees",
             where="cv.by",

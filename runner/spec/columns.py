@@ -17,8 +17,9 @@ class Columns(NamedTuple):
         truth: the labels that the party compares predictions with, where ``label.predict`` names it.
         owns: the mark of its own rows, where it has one.
         folds: what it deals the folds of a cross-validation by, where it does.
+        weight: the weights of the training rows, at the label holder, where it has them.
         ignored: other columns that are no features.
-        read: those of ``label`` and ``truth`` that this task reads; the others may be missing.
+        read: those of ``label``, ``truth`` and ``weight`` that this task reads; the others may be missing.
     """
 
     id: str
@@ -26,12 +27,13 @@ class Columns(NamedTuple):
     truth: str | None
     owns: str | None
     folds: str | None
+    weight: str | None
     ignored: frozenset[str]
     read: frozenset[str]
 
     def not_features(self) -> set[str]:
         """All of them that are there."""
-        named = (self.id, self.label, self.truth, self.owns, self.folds)
+        named = (self.id, self.label, self.truth, self.owns, self.folds, self.weight)
         return {column for column in named if column is not None} | self.ignored
 
 
@@ -44,7 +46,9 @@ def columns_of(spec: Spec, party: str) -> Columns:
     plan = spec.task.to_run()
     reads_label = plan != "import" and (plan != "predict" or spec.label.predict == SAME)
     reads_truth = plan != "import" and spec.label.predict != NONE
-    read = {column for column, needed in ((label, reads_label), (truth, reads_truth)) if needed}
+    weight = spec.label.weight if party == spec.label.holder else None
+    reads = ((label, reads_label), (truth, reads_truth), (weight, "train" in spec.stages()))
+    read = {column for column, needed in reads if needed}
     table = spec.data.tables[party]
     return Columns(
         id=spec.data.id,
@@ -52,6 +56,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
         truth=truth,
         owns=table.owns,
         folds=spec.cv.column if plan == "cv" and spec.cv.at == party else None,
+        weight=weight,
         ignored=frozenset(table.ignore),
         read=frozenset(column for column in read if column is not None),
     )

@@ -18,10 +18,16 @@ class _Label(Section, frozen=True, kw_only=True, tag_field="mode"):
 
     ``predict`` is ``same`` (where they are in training), ``none`` (nowhere: evaluation is skipped), or a party,
     which then has them in its column ``predict_column`` and evaluates alone.
+
+    ``weight`` is the label holder's column with a weight > 0 for each training row. ``class_weight`` multiplies it by
+    class: ``balanced`` (rows / (classes x rows of the class)), or class → factor (1 for a class that is not named).
+    Both are known and used at the label holder only; a mapping, as all settings, is known to all parties.
     """
 
     predict: str = SAME
     predict_column: str | None = None
+    weight: str | None = None
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Meta(gt=0)]] | None = None
 
 
 class SingleLabel(_Label, frozen=True, kw_only=True, tag="single"):

@@ -35,11 +35,21 @@ def convert(values: Mapping[str, Any]) -> Spec:
     Raises:
         SpecError: for an unknown key, a wrong type, or a value out of range.
     """
+    values = _with_class_names(values)
     _refuse_odd(values, "")
     try:
         return msgspec.convert(values, Spec)
     except msgspec.ValidationError as invalid:
         raise _explain(str(invalid), values) from None
+
+
+def _with_class_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same values, with the classes of ``label.class_weight``, which may be written as numbers, as texts."""
+    label = values.get("label") if isinstance(values, Mapping) else None
+    weights = label.get("class_weight") if isinstance(label, Mapping) else None
+    if not isinstance(label, Mapping) or not isinstance(weights, Mapping):
+        return values
+    return {**values, "label": {**label, "class_weight": {str(name): weight for name, weight in weights.items()}}}
 
 
 def setting_names(path: str) -> list[str]:
@@ -79,11 +89,17 @@ def allowed(path: str) -> str:
         kind = _child(kind, part)
     if path == "crypto.scheme":
         return "one of " + ", ".join(scheme for scheme in unwrap(kind).values if scheme not in PLAIN_SCHEMES)
-    return describe(unwrap(kind))
+    return describe(kind)
 
 
 def describe(kind: Any) -> str:
     """A type of msgspec's in words."""
+    options = _options(kind)
+    if len(options) > 1 and not isinstance(options[0], inspect.StructType):
+        return " or ".join(describe(option) for option in options)
+    kind = options[0] if options else None
+    if isinstance(kind, inspect.LiteralType) and len(kind.values) == 1:
+        return str(kind.values[0])
     if isinstance(kind, inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in kind.values)
     if isinstance(kind, (inspect.IntType, inspect.FloatType)):

@@ -128,7 +128,24 @@ class Sgb(Section, frozen=True, kw_only=True):
 
 
 class SgbSettings(Sgb, frozen=True, kw_only=True):
-    """What a user sets under ``sgb``: SecretFlow's parameters, and how the parties draw their shuffles."""
+    """What a user sets under ``sgb``: SecretFlow's parameters, some with more choices, and the runner's own."""
+
+    objective: Annotated[
+        Literal["logistic", "linear", "tweedie", "multiclass"],
+        _about(
+            "loss: logistic (labels 0/1), linear (any number), tweedie (labels >= 0), "
+            "multiclass (texts or whole numbers; one logistic model per class against the rest)",
+            "multiclass: as many trainings as there are classes",
+            "multiclass: the number of classes, to every party",
+        ),
+    ] = "logistic"  # type: ignore[assignment]
+    base_score: Annotated[
+        Annotated[float, Meta(ge=-10, le=10)] | Literal["auto"],
+        _about(
+            "initial raw score of every row; auto: made of the label's mean at the label holder, and kept there "
+            "in the leaf weights of the first tree",
+        ),
+    ] = 0.0  # type: ignore[assignment]
 
     shuffle: Annotated[
         Literal["private", "shared"],
@@ -140,8 +157,19 @@ class SgbSettings(Sgb, frozen=True, kw_only=True):
         ),
     ] = "private"
 
+    monotone_constraints: Annotated[Any, _about("refused: SGB's splits cannot be held to a direction; only null")] = (
+        None
+    )
+
+    def stated_base(self) -> float:
+        """The base score as all parties know it; 0 for ``auto``, which only the label holder's leaf weights hold."""
+        return 0.0 if self.base_score == "auto" else self.base_score
+
     def parameters(self) -> dict[str, Any]:
-        """The complete parameter dict for ``Sgb.train``."""
+        """The complete parameter dict for ``Sgb.train``; of a multiclass model, for each class against the rest."""
         values = structs.asdict(self)
-        del values["shuffle"]
+        del values["shuffle"], values["monotone_constraints"]
+        values["base_score"] = self.stated_base()
+        if self.objective == "multiclass":
+            values["objective"] = "logistic"
         return values

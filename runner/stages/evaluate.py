@@ -13,10 +13,13 @@ from runner.errors import StageError
 from runner.files import write_json
 from runner.policy.flows import METRICS
 from runner.spec.label import SAME
+from runner.spec.sgb import SgbSettings
+from runner.stages.class_metrics import evaluate_classes, named
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
 from runner.stages.labels import Labels, join_labels
 from runner.stages.metrics import evaluate_scores
+from runner.stages.multiclass import names_at, numbered_as
 from runner.stages.predict import Scores
 
 METRICS_FILE = "metrics.json"
@@ -32,18 +35,18 @@ def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
     spec, evaluator = context.spec, context.spec.evaluator()
     if evaluator is None:
         return
-    metrics = measure(context, scores, labels)
+    metrics, names = measure(context, scores, labels)
     effects: list[PYUObject | None] = []
     for party in spec.party_order():
         if party == evaluator or spec.policy.metrics.includes(party):
             received = context.gate.deliver(metrics, party, stage="evaluate", kind="metrics", form=METRICS)
-            effects.append(context.at(party, _write, received))
+            effects.append(context.at(party, _write, received, names if party == evaluator else None))
     effects.append(context.gate.show(metrics, stage="evaluate", kind="metrics", form=METRICS))
     context.gate.finish(effects)
 
 
-def measure(context: Context, scores: Scores, labels: Labels | None) -> PYUObject:
-    """The test metrics, a dict of floats at the evaluator.
+def measure(context: Context, scores: Scores, labels: Labels | None) -> tuple[PYUObject, PYUObject | None]:
+    """The test metrics, a dict of floats, and the names of the classes, where there are several; at the evaluator.
 
     Args:
         scores: of the rows to predict.
@@ -55,12 +58,22 @@ def measure(context: Context, scores: Scores, labels: Labels | None) -> PYUObjec
         truth = (labels or join_labels(context, "evaluate")).value
     else:
         truth = context.at(evaluator, lambda site: site.table.truth)
-    return context.at(evaluator, _measure(spec.sgb.objective, context.min_rows), at_evaluator, truth)
+    names = None if scores.names is None else names_at(context, scores.names, evaluator, "evaluate")
+    if names is not None:
+        truth = context.at(evaluator, _numbered(truth=spec.label.predict != SAME), names)
+    return context.at(evaluator, _measure(spec.sgb, context.min_rows), at_evaluator, truth), names
 
 
-def _write(site: Site, metrics: dict[str, float]) -> None:
+def _write(site: Site, metrics: dict[str, float], names: list[Any] | None) -> None:
+    """At the evaluator the metrics of a class have its name; at others, its number."""
+    if names is not None:
+        metrics = named(metrics, names)
     site.note("evaluate", "metrics", json.dumps(metrics, sort_keys=True).encode())
     write_json(site.folder / METRICS_FILE, metrics)
+
+
+def _numbered(*, truth: bool) -> Any:
+    return lambda site, names: numbered_as(names, site, truth)
 
 
 def _scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
@@ -69,7 +82,7 @@ def _scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
     return scores.opened_to(context, evaluator, stage="evaluate", form="score")
 
 
-def _measure(objective: str, floor: int) -> Any:
+def _measure(sgb: SgbSettings, floor: int) -> Any:
     def measure(site: Site, scores: Any, truth: Any) -> dict[str, float]:
         if truth is None:
             raise StageError(
@@ -81,6 +94,9 @@ def _measure(objective: str, floor: int) -> Any:
         label = np.asarray(truth, dtype=np.float64)[site.table.test]
         known = ~np.isnan(label)
         require_rows("a metric", int(known.sum()), floor)
-        return evaluate_scores(objective, label[known], np.asarray(scores)[known])
+        if sgb.objective == "multiclass":
+            return evaluate_classes(label[known], np.asarray(scores)[known])
+        power = sgb.tweedie_variance_power
+        return evaluate_scores(sgb.objective, label[known], np.asarray(scores)[known], power=power)
 
     return measure

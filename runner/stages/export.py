@@ -45,7 +45,7 @@ def _export_complete(context: Context, parts: PYUObject) -> None:
         model = join_parts(
             parts,
             objective=spec.sgb.objective,
-            base_score=spec.sgb.base_score,
+            base_score=spec.sgb.stated_base(),
             variance_power=spec.sgb.tweedie_variance_power,
         )
         _write(site, {COMPLETE_FILES[form]: xgboost_model(model) if form == "xgboost" else onnx_model(model)})

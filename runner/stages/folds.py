@@ -50,7 +50,7 @@ def cross_validate(context: Context, train: Trainer, score: Scorer) -> None:
         require_test_rows(context)
         prepare(context)
         labels = join_labels(context)
-        found.append(measure(context, score(context, train(context, labels)), labels))
+        found.append(measure(context, score(context, train(context, labels)), labels)[0])
         context.gate.finish(found[-1])
     context.gate.finish(context.everywhere(lambda site: site.use_table(whole[site.party])))
     _deliver(context, context.at(evaluator, lambda site, *metrics: summarise(metrics), *found))

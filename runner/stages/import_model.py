@@ -29,7 +29,7 @@ def import_model(context: Context) -> SgbModel:
     """
     spec = context.spec
     folders = spec.import_from or {}
-    declared = Declared(spec.label.holder, spec.sgb.objective, spec.sgb.base_score)
+    declared = Declared(spec.label.holder, spec.sgb.objective, spec.sgb.stated_base())
 
     def read(site: Site) -> dict[str, Any]:
         prepare_as_it_is(site)
@@ -38,7 +38,7 @@ def import_model(context: Context) -> SgbModel:
     parts = context.everywhere(read)
     trees = _require_one_shape(context, parts)
     _require_whole(context, parts)
-    return assemble(context, spec.sgb.objective, spec.sgb.base_score, trees, parts)
+    return assemble(context, spec.sgb.objective, spec.sgb.stated_base(), range(trees), parts)
 
 
 def _require_one_shape(context: Context, parts: dict[str, PYUObject]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from secretflow.device import PYUObject
@@ -17,6 +19,7 @@ from runner.policy.flows import SIGNATURE, WHOLE_PART
 from runner.prepare.preparation import Preparation
 from runner.stages.context import Context
 from runner.stages.drift import PROFILE, compare_with_training
+from runner.stages.multiclass import OneVsRest
 from runner.stages.prepare import apply_preparation, preparation_of
 from runner.stages.secret import restore
 from runner.stages.signing import exchange_signatures
@@ -49,7 +52,18 @@ def load(context: Context) -> Any:
     context.gate.finish(parts)
     if manifest.engine == "ss_xgb":
         return restore(context, parts, manifest.trees)
-    return assemble(context, manifest.objective, manifest.base_score, manifest.trees, parts)
+    if manifest.classes:
+        return _of_classes(context, manifest, parts)
+    return assemble(context, manifest.objective, manifest.base_score, range(manifest.trees), parts)
+
+
+def _of_classes(context: Context, manifest: Manifest, parts: Mapping[str, PYUObject]) -> OneVsRest:
+    """The model of each class, from its own trees among all; the classes' names stay at the label holder."""
+    ends = list(itertools.accumulate(manifest.classes))
+    trees = [range(end - count, end) for end, count in zip(ends, manifest.classes, strict=True)]
+    models = tuple(assemble(context, "logistic", manifest.base_score, own, parts) for own in trees)
+    holder = context.spec.label.holder
+    return OneVsRest(models, context.at(holder, lambda site, part: part["classes"], parts[holder]))
 
 
 def own_parts(context: Context) -> tuple[Manifest, dict[str, PYUObject]]:

@@ -15,8 +15,11 @@ Array = NDArray[np.float64]
 THRESHOLD = 0.5
 
 
-def evaluate_scores(objective: str, label: Any, score: Any) -> dict[str, float]:
-    """Test metrics of final scores: AUC, KS, accuracy, log-loss and F1 for logistic, else RMSE, MAE and R²."""
+def evaluate_scores(objective: str, label: Any, score: Any, *, power: float = 1.5) -> dict[str, float]:
+    """Test metrics of final scores: AUC, KS, accuracy, log-loss and F1 for logistic, else RMSE, MAE and R².
+
+    For tweedie the mean deviance comes first; ``power`` is that of the variance.
+    """
     label, score = _flat(label), _flat(score)
     if objective == "logistic":
         chosen = score >= THRESHOLD
@@ -27,17 +30,18 @@ def evaluate_scores(objective: str, label: Any, score: Any) -> dict[str, float]:
             "log_loss": log_loss(label, score),
             "f1": f1(label, chosen),
         }
-    return {"rmse": rmse(label, score), "mae": float(np.mean(np.abs(label - score))), "r2": r2(label, score)}
+    found = {"rmse": rmse(label, score), "mae": float(np.mean(np.abs(label - score))), "r2": r2(label, score)}
+    return {"deviance": deviance(label, score, power), **found} if objective == "tweedie" else found
 
 
-def training_metric(objective: str, label: Any, raw: Any) -> float:
-    """The metric of the learning curve, from raw scores: AUC for logistic, RMSE else."""
+def training_metric(objective: str, label: Any, raw: Any, *, power: float = 1.5) -> float:
+    """The metric of the learning curve, from raw scores: AUC for logistic, RMSE for linear, deviance for tweedie."""
     label, raw = _flat(label), _flat(raw)
     if raw.size == 1:
         raw = np.broadcast_to(raw, label.shape)
     if objective == "logistic":
         return auc(label, raw)
-    return rmse(label, np.exp(raw) if objective == "tweedie" else raw)
+    return deviance(label, np.exp(raw), power) if objective == "tweedie" else rmse(label, raw)
 
 
 def auc(label: Array, score: Array) -> float:
@@ -81,6 +85,16 @@ def f1(label: Array, chosen: NDArray[np.bool_]) -> float:
 def rmse(label: Array, score: Array) -> float:
     """Root mean squared error."""
     return float(np.sqrt(np.mean((label - score) ** 2)))
+
+
+def deviance(label: Array, score: Array, power: float) -> float:
+    """Mean unit deviance of a Tweedie distribution (variance mean^power, 1 < power < 2); labels >= 0, scores > 0.
+
+    Source: B. Jørgensen, "The Theory of Dispersion Models", Chapman & Hall 1997.
+    """
+    own = label ** (2 - power) / ((1 - power) * (2 - power))
+    cross = label * score ** (1 - power) / (1 - power)
+    return float(2 * np.mean(own - cross + score ** (2 - power) / (2 - power)))
 
 
 def r2(label: Array, score: Array) -> float:

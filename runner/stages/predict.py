@@ -20,6 +20,8 @@ from runner.spec.model import Form, Spec
 from runner.stages.context import Context
 from runner.stages.labels import Labels
 from runner.stages.metrics import THRESHOLD
+from runner.stages.multiclass import columns as class_columns
+from runner.stages.multiclass import names_at
 
 PREDICTIONS = "predictions.parquet"
 
@@ -33,11 +35,13 @@ class Scores:
             turns into final ones at the party that they are opened to.
         classes: in the SPU, the classes (0/1), for recipients that may see no more.
         finish: from raw to final scores.
+        names: of a multiclass model, the classes, at the label holder; ``value`` has then shape (rows, classes).
     """
 
     value: PYUObject | SPUObject
     classes: SPUObject | None
     finish: Callable[[Any], Any]
+    names: PYUObject | None = None
 
     def opened_to(
         self, context: Context, recipient: str, *, stage: Any, form: Form, own: SPUObject | None = None
@@ -59,6 +63,7 @@ def deliver_predictions(context: Context, scores: Scores, labels: Labels | None 
 
     ``predictions.parquet`` has the id; the score (float32: a probability for logistic, else the predicted value), the
     rounded score, the class (0/1), or the rank of the ``k`` highest scores; and the label where the recipient has it.
+    Of a multiclass model it has the class, and the score of each class (``score_<class>``) where the form allows it.
 
     Args:
         scores: of the rows to predict.
@@ -71,7 +76,8 @@ def deliver_predictions(context: Context, scores: Scores, labels: Labels | None 
         joined = labels.value if labels is not None and recipient == context.spec.label.holder else None
         if isinstance(joined, SPUObject):
             joined = None
-        effects.append(context.at(recipient, _write(context.spec, form), received, joined))
+        names = None if scores.names is None else names_at(context, scores.names, recipient, "predict")
+        effects.append(context.at(recipient, _write(context.spec, form), received, joined, names))
     context.gate.finish(effects)
 
 
@@ -114,6 +120,8 @@ def _shape(form: Form, decimals: int, k: int) -> Callable[[Site, Any], Any]:
         match form:
             case "rounded":
                 return np.round(scores, decimals)
+            case "class" if scores.ndim == 2:
+                return scores.argmax(axis=1)
             case "class":
                 return (scores >= THRESHOLD).astype(np.int8)
             case "top_k":
@@ -129,22 +137,27 @@ def _write(spec: Spec, form: Form) -> Any:
     id_column, own_rows = spec.data.id, spec.policy.predictions.own_rows
     has_whole_label = spec.label.mode in ("single", "row_sharded")
 
-    def write(site: Site, values: Any, joined: Any) -> None:
+    def write(site: Site, values: Any, joined: Any, names: list[Any] | None) -> None:
         table = site.table
         rows = np.flatnonzero(table.test)
         if own_rows:
             rows = rows[_own_rows(site)]
-        if form == "top_k":
+        if names is not None:
+            columns = {id_column: table.ids[rows], **class_columns(form, values, names)}
+        elif form == "top_k":
             columns = {id_column: table.ids[rows[values]], "rank": np.arange(1, len(values) + 1)}
         elif form == "class":
             columns = {id_column: table.ids[rows], "class": values}
         else:
             columns = {id_column: table.ids[rows], "score": np.asarray(values, dtype=np.float32)}
-        for name, column in columns.items():
-            site.note("predict", "ids" if name == id_column else form, payload_bytes(column))
+        site.note("predict", "ids", payload_bytes(columns[id_column]))
+        site.note("predict", form, b"".join(payload_bytes(columns[name]) for name in columns if name != id_column))
         # A party's own column is the label itself, or that of its rows; of a joint or secret label it is an input only.
         own = table.label if has_whole_label else None
         label = next((known for known in (table.truth, joined, own) if known is not None), None)
+        if label is not None and names is not None:
+            classes = table.classes if table.truth is None else table.truth_classes
+            label = np.asarray(classes)[label.astype(int)]
         if label is not None and form != "top_k":
             columns["label"] = pa.array(label[rows], from_pandas=True)  # a row without a label: null
 

@@ -16,6 +16,7 @@ from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
 from runner.stages.context import Context
 from runner.stages.drift import PROFILE, training_profile
+from runner.stages.multiclass import OneVsRest
 from runner.stages.secret import dump_shares, split_part
 from runner.stages.signing import exchange_signatures
 from runner.stages.trees import split_contents
@@ -28,7 +29,7 @@ def save(context: Context, model: Any) -> Manifest:
         the manifest, the same at every party.
     """
     contents = _part_contents(context, model)
-    manifest = _manifest(context, len(model.trees), _entries(context, contents))
+    manifest = _manifest(context, model, _entries(context, contents))
 
     def write(site: Site, content: bytes) -> str:
         return write_part(context.bundles[site.party], site.party, manifest, site.keys, content)
@@ -62,7 +63,7 @@ def _entries(context: Context, contents: dict[str, PYUObject]) -> dict[str, Part
     return entries
 
 
-def _manifest(context: Context, trees: int, entries: dict[str, PartyEntry]) -> Manifest:
+def _manifest(context: Context, model: Any, entries: dict[str, PartyEntry]) -> Manifest:
     spec = context.spec
     scheme, key_bits = _encryption(spec)
     return Manifest(
@@ -71,14 +72,15 @@ def _manifest(context: Context, trees: int, entries: dict[str, PartyEntry]) -> M
         engine=spec.engine(),
         spec=spec_digest(spec),
         objective=spec.sgb.objective,
-        base_score=spec.sgb.base_score,
-        trees=trees,
+        base_score=spec.sgb.stated_base(),
+        trees=len(model.trees),
         label_holder=spec.label.holder,
         recipients=spec.prediction_recipients(),
         parties=entries,
         scheme=scheme,
         key_bits=key_bits,
         versions={"runner": __version__, "secretflow": version("secretflow"), "heu": version("sf-heu")},
+        classes=model.counts() if isinstance(model, OneVsRest) else (),
     ).identified()
 
 
@@ -104,9 +106,10 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
             for party, device in context.devices.items()
         }
 
-    def plain(site: Site, trees: list[Any], weights: list[Any]) -> bytes:
-        own_weights = {"leaf_weights": [weight.tolist() for weight in weights]} if weights else {}
-        return _part(context, site, {"trees": [split_contents(tree) for tree in trees], **own_weights})
+    def plain(site: Site, trees: list[Any], weights: list[Any], names: list[Any] | None) -> bytes:
+        own = {"leaf_weights": [weight.tolist() for weight in weights]} if weights else {}
+        classes = {} if names is None else {"classes": names}
+        return _part(context, site, {"trees": [split_contents(tree) for tree in trees], **own, **classes})
 
     return {
         party: context.at(
@@ -114,6 +117,7 @@ def _part_contents(context: Context, model: Any) -> dict[str, PYUObject]:
             plain,
             [tree.split_tree_dict[device] for tree in model.trees],
             [tree.leaf_weight for tree in model.trees] if device == context.holder else [],
+            model.names if isinstance(model, OneVsRest) and device == context.holder else None,
         )
         for party, device in context.devices.items()
     }

@@ -16,6 +16,7 @@ from runner.engine.site import Site
 from runner.policy.flows import LEAVES
 from runner.prepare.problems import UnfitColumns
 from runner.stages.context import Context
+from runner.stages.multiclass import OneVsRest, score_classes
 from runner.stages.predict import Scores
 from runner.stages.prepare import preparation_of, unfit_error
 
@@ -23,8 +24,10 @@ Array = Any
 BLOCK_CELLS = 1 << 19  # rows x leaves that enter the SPU at once
 
 
-def score_openly(context: Context, model: SgbModel) -> Scores:
+def score_openly(context: Context, model: SgbModel | OneVsRest) -> Scores:
     """SGB's ordinary way: the evaluators tell the label holder which leaves a row can reach; it computes the scores."""
+    if isinstance(model, OneVsRest):
+        return Scores(score_classes(context, model), None, _same, model.names)
     scores = model.predict(context.test_features())
     return Scores(scores.device(lambda values: np.asarray(values).reshape(-1))(scores), None, _same)
 
@@ -117,7 +120,7 @@ def score_completely(context: Context, parts: PYUObject) -> Scores:
         parts: all parties' parts of the model, at ``predict.at``.
     """
     at = str(context.spec.predict.at)
-    objective, base = context.spec.sgb.objective, context.spec.sgb.base_score
+    objective, base = context.spec.sgb.objective, context.spec.sgb.stated_base()
 
     def apply(site: Site, parts: list[dict[str, Any]]) -> Array:
         batch = site.table.columns.filter(pa.array(site.table.test))

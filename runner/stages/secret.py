@@ -113,7 +113,7 @@ def restore(context: Context, parts: Mapping[str, Any], trees: int) -> XgbModel:
     context.gate.finish([context.at(party, keep_share, part) for party, part in parts.items()])
     weights = context.spu.load([lambda party=party: io.BytesIO(own[party]) for party in context.spu.actors])
     settings = context.spec.sgb
-    model = XgbModel(context.spu, RegType(settings.objective), settings.base_score)
+    model = XgbModel(context.spu, RegType(settings.objective), settings.stated_base())
     for index in range(trees):
         model.trees.append(
             {context.devices[party]: context.at(party, _splits_of(index), part) for party, part in parts.items()}

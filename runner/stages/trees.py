@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,16 +35,16 @@ def restore_split_tree(content: Mapping[str, Any]) -> SplitTree:
 
 
 def assemble(
-    context: Context, objective: str, base_score: float, trees: int, parts: Mapping[str, PYUObject]
+    context: Context, objective: str, base_score: float, trees: Iterable[int], parts: Mapping[str, PYUObject]
 ) -> SgbModel:
     """SecretFlow's model from each party's own part, which stays at that party.
 
     Args:
-        trees: number of trees.
+        trees: their places in the parts.
         parts: party → its part, at that party; the label holder's has the leaf weights.
     """
     model = SgbModel(context.holder, RegType(objective), base_score)
-    for index in range(trees):
+    for index in trees:
         tree = DistributedTree()
         for party, device in context.devices.items():
             tree.insert_split_tree(device, context.at(party, _split_tree(index), parts[party]))

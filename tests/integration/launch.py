@@ -36,10 +36,10 @@ AT_MOST = 15.0  # seconds from a failure to the end of everything
 GIVE_UP = 120.0
 
 
-def write_tables(folder: Path, name: str = "breast_cancer") -> None:
+def write_tables(folder: Path, name: str = "breast_cancer", id_column: str = "patient_id") -> None:
     """A bundled data set where a run in ``folder`` looks for it, so that the run need not load scikit-learn."""
     for party in PARTIES:
-        write_builtin(name, party, table_path(folder, party, name), "patient_id")
+        write_builtin(name, party, table_path(folder, party, name), id_column)
 
 
 def table_path(folder: Path, party: str, name: str = "breast_cancer") -> Path:

@@ -12,7 +12,7 @@ from support import PROJECT, make_spec, type_command
 pytestmark = pytest.mark.processes
 
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))
-ELSEWHERE = {"breast_cancer_accurate"}  # test_quality.py runs it as it is
+ELSEWHERE = {"breast_cancer_accurate", "wine_multiclass"}  # test_quality.py and test_multiclass.py run them
 SMALL = ("crypto=ou_2048", "sgb.num_boost_round=1", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
 
 

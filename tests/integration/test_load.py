@@ -286,7 +286,8 @@ def test_drifted_table_warns_or_fails_and_its_features_are_named_at_their_owner(
     loading: Loading, tables: Tables
 ) -> None:
     table = tables["bob"]
-    drifted = replace(table, features=table.features * np.where(np.arange(len(table.names)) == 1, 2.0, 1.0))
+    doubled = pa.array(table.columns[1].to_numpy() * 2)
+    drifted = replace(table, columns=table.columns.set_column(1, table.names[1], doubled))
     loading(spec_of_predicting(), bob=drifted)
     (notice,) = loading.events
     assert "bob: its table has drifted since the training: 1 feature is beyond drift.psi_warn" in notice["text"]
@@ -311,7 +312,7 @@ def test_profile_of_the_training_rows_stays_in_its_owners_part(loading: Loading,
     spec = spec_of_predicting("task=export", "export.format=onnx", "export.at=carol", "policy=lab")
     context = loading.context(spec)
     for site in context.sites.values():
-        site.prepared = None  # an export brings no table
+        site.checked = None  # an export brings no table
     parts = reveal(collect_parts(context, "carol"))
     assert [part["party"] for part in parts] == ["carol", "alice", "bob"]
     assert not any("profile" in part for part in parts)

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from runner.stages.metrics import auc, evaluate_scores, ks
+from runner.stages.metrics import auc, deviance, evaluate_scores, ks
 
 SCORES = st.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9]) | st.floats(0.001, 0.999)
 
@@ -53,15 +53,12 @@ def test_order_alone_counts_for_auc_and_ks(given_: tuple[Any, Any]) -> None:
     assert 0 <= ks(label, score) <= 1
 
 
-@given(
-    pairs=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=30),
-    objective=st.sampled_from(["linear", "tweedie"]),
-)
+@given(pairs=st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=30))
 @settings(max_examples=50, deadline=None)
-def test_regression_metrics(pairs: list[tuple[float, float]], objective: str) -> None:
+def test_regression_metrics(pairs: list[tuple[float, float]]) -> None:
     label, score = (np.array(column) for column in zip(*pairs, strict=True))
     assume(np.ptp(label) > 1e-3)
-    assert evaluate_scores(objective, label, score) == pytest.approx(
+    assert evaluate_scores("linear", label, score) == pytest.approx(
         {
             "rmse": sklearn_metrics.root_mean_squared_error(label, score),
             "mae": sklearn_metrics.mean_absolute_error(label, score),
@@ -69,3 +66,14 @@ def test_regression_metrics(pairs: list[tuple[float, float]], objective: str) ->
         },
         rel=1e-6,
     )
+
+
+@given(
+    pairs=st.lists(st.tuples(st.floats(0, 1e6), st.floats(1e-3, 1e6)), min_size=1, max_size=30),
+    power=st.floats(1.01, 1.99),
+)
+@settings(max_examples=50, deadline=None)
+def test_deviance_of_any_labels_from_0(pairs: list[tuple[float, float]], power: float) -> None:
+    label, score = (np.array(column) for column in zip(*pairs, strict=True))
+    expected = sklearn_metrics.mean_tweedie_deviance(label, score, power=power)
+    assert deviance(label, score, power) == pytest.approx(expected, rel=1e-6, abs=1e-6)

@@ -153,6 +153,7 @@ def test_id_depends_on_every_field(run: Path) -> None:
         "scheme": "paillier",
         "key_bits": 3072,
         "versions": {},
+        "classes": (1, 2),
     }
     assert set(others) == set(Manifest.__struct_fields__) - {"bundle"}
     ids = {msgspec.structs.replace(manifest, **{name: value}).identified().bundle for name, value in others.items()}

@@ -132,6 +132,20 @@ def test_exchange_is_denied_if_one_flow_of_it_is(tmp_path: Path, devices: dict[s
     assert [house.log(party) for party in PARTIES] == [[], [], []]
 
 
+def test_announcement_reaches_every_party_from_one(tmp_path: Path, devices: dict[str, Any]) -> None:
+    house = House(tmp_path, devices, [decision("carol", other, kind="model_parts") for other in ("alice", "bob")])
+    assert house.gate.announce(house.at("carol", 3), stage="predict", kind="model_parts", form="score") == 3
+    assert [entry["direction"] for entry in house.log("carol")] == ["sent", "sent"]
+    assert [(entry["direction"], entry["from"]) for entry in house.log("bob")] == [("received", "carol")]
+
+
+def test_announcement_is_denied_if_one_party_may_not_hear_it(tmp_path: Path, devices: dict[str, Any]) -> None:
+    house = House(tmp_path, devices, [decision("carol", "bob", kind="model_parts")])
+    with pytest.raises(PolicyError, match="from carol to alice is denied"):
+        house.gate.announce(house.at("carol", 3), stage="predict", kind="model_parts", form="score")
+    assert [house.log(party) for party in PARTIES] == [[], [], []]
+
+
 def test_terminal_is_told_what_it_may_show(tmp_path: Path, devices: dict[str, Any]) -> None:
     house = House(tmp_path, devices, [decision("carol", TERMINAL, kind="metrics")])
     house.gate.finish(house.gate.show(house.at("carol", {"auc": 0.5}), stage="predict", kind="metrics", form="score"))

@@ -7,7 +7,7 @@ from support import make_spec
 
 from runner.errors import PolicyError, SpecError
 from runner.policy.decide import decide, require
-from runner.policy.flows import TERMINAL
+from runner.policy.flows import CLASS_NAMES, CLASSES, TERMINAL
 
 JOINT = ("data=clinics", "label=joint")
 SHARDED = ("data=clinics", "label=row_sharded")
@@ -128,3 +128,23 @@ def test_in_a_sealed_plan_no_score_flows_to_the_label_holder() -> None:
 def test_contradictions_are_spec_errors(overrides: tuple[str, ...]) -> None:
     with pytest.raises(SpecError):
         make_spec(*overrides)
+
+
+def test_several_classes_are_counted_for_all_and_named_for_who_gets_predictions() -> None:
+    several = ("experiment=wine_multiclass", "policy.predictions.recipients=[carol,bob]")
+    forms = "+policy.predictions.forms={bob: class}"
+    decisions = decide(make_spec(*several, forms, "label.predict=alice", "label.predict_column=x"))
+    told = {(d.flow.stage, d.flow.form, d.flow.sender, d.flow.receiver): d for d in decisions}
+    counted = {key for key in told if key[1] == CLASSES}
+    assert counted == {("train", CLASSES, "carol", party) for party in ("alice", "bob")}
+    named = {key for key in told if key[1] == CLASS_NAMES}
+    assert named == {("predict", CLASS_NAMES, "carol", "bob"), ("evaluate", CLASS_NAMES, "carol", "alice")}
+    assert told["predict", CLASS_NAMES, "carol", "bob"].allowed, "with any form of predictions"
+    assert not told["evaluate", CLASS_NAMES, "carol", "alice"].allowed, "alice is no recipient of predictions"
+
+
+def test_number_of_classes_needs_its_line() -> None:
+    with pytest.raises(PolicyError) as denied:
+        require(decide(make_spec("experiment=wine_multiclass", "policy.model_parts.recipients=[carol]")))
+    assert denied.value.where == "policy.model_parts.recipients"
+    assert "number of classes" in denied.value.what

@@ -84,7 +84,7 @@ def test_typo_gets_a_did_you_mean(changed: Changed, path: str, meant: str) -> No
         ("sgb.learning_rate", "0.1", "a number > 0 and <= 1"),
         ("sgb.enable_goss", 1, "true or false"),
         ("sgb.enable_goss", "yes", "true or false"),
-        ("sgb.objective", 3, "one of linear, logistic, tweedie"),
+        ("sgb.objective", 3, "one of linear, logistic, multiclass, tweedie"),
         ("sgb.audit_paths", {"alice": "/tmp/x"}, "{}"),
         ("data.id", None, "text"),
         ("data.tables", [], "a mapping"),
@@ -244,8 +244,10 @@ def test_values_that_are_no_mapping_are_refused(values: Any) -> None:
 
 def test_allowed_says_what_may_stand_at_a_path() -> None:
     assert allowed("sgb.max_depth") == "a whole number >= 1 and <= 16"
-    assert allowed("sgb.objective") == "one of linear, logistic, tweedie"
+    assert allowed("sgb.objective") == "one of linear, logistic, multiclass, tweedie"
     assert allowed("cluster.ports.alice") == "a whole number >= 1 and <= 65535"
+    assert allowed("sgb.base_score") == "a number >= -10 and <= 10 or auto"
+    assert allowed("label.class_weight") == "balanced or a mapping; each value a number > 0"
     assert allowed("sgb.nothing") == ""
 
 

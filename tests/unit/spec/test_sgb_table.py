@@ -91,9 +91,12 @@ def test_secretflow_accepts_what_is_passed_to_it(params: ModuleType) -> None:
     assert parameters["objective"] == "linear"
 
 
-def test_our_own_setting_is_not_passed_to_secretflow() -> None:
-    assert set(table(SgbSettings)) - set(ROWS) == {"shuffle"}
+def test_our_own_settings_are_not_passed_to_secretflow(params: ModuleType) -> None:
+    assert set(table(SgbSettings)) - set(ROWS) == {"shuffle", "monotone_constraints"}
     assert "shuffle" not in SgbSettings(shuffle="shared").parameters()
+    parameters = SgbSettings(objective="multiclass", base_score="auto").parameters()
+    params.type_and_range_check(parameters)
+    assert (parameters["objective"], parameters["base_score"]) == ("logistic", 0.0), "each class against the rest"
 
 
 def test_every_setting_says_what_it_is() -> None:

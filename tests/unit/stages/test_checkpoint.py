@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "leaf_wise": {"sgb.tree_growing_method": "leaf", "sgb.max_leaf": 7, "sgb.colsample_by_tree": 0.7},
     "base_score": {"sgb.base_score": 0.7, "sgb.objective": "linear", "sgb.rowsample_by_tree": 0.7, **MONITOR},
     "shared": {"sgb.shuffle": "shared", "sgb.max_depth": 4, "sgb.base_score": -0.3},
+    "weighted": {"label.class_weight": "balanced", "sgb.base_score": "auto", "sgb.rowsample_by_tree": 0.7},
 }
 
 

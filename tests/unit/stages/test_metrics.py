@@ -39,8 +39,7 @@ def test_logistic_metrics_are_scikit_learns(score: Any) -> None:
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("objective", ["linear", "tweedie"])
-def test_regression_metrics_are_scikit_learns(objective: str) -> None:
+def test_regression_metrics_are_scikit_learns() -> None:
     label = RNG.normal(size=100) * 50
     score = label + RNG.normal(size=100)
     expected = {
@@ -48,7 +47,17 @@ def test_regression_metrics_are_scikit_learns(objective: str) -> None:
         "mae": sklearn_metrics.mean_absolute_error(label, score),
         "r2": sklearn_metrics.r2_score(label, score),
     }
-    assert evaluate_scores(objective, label, score) == pytest.approx(expected)
+    assert evaluate_scores("linear", label, score) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("power", [1.01, 1.3, 1.5, 1.99])
+def test_tweedie_metrics_are_scikit_learns_with_the_deviance_first(power: float) -> None:
+    label = np.where(RNG.random(300) < 0.6, 0.0, RNG.gamma(2.0, 3.0, 300))
+    score = RNG.gamma(3.0, 1.0, 300)
+    found = evaluate_scores("tweedie", label, score, power=power)
+    assert list(found) == ["deviance", "rmse", "mae", "r2"]
+    assert found["deviance"] == pytest.approx(sklearn_metrics.mean_tweedie_deviance(label, score, power=power))
+    assert found["rmse"] == pytest.approx(sklearn_metrics.root_mean_squared_error(label, score))
 
 
 def test_certain_and_wrong_scores_cost_what_float32_allows() -> None:
@@ -89,10 +98,11 @@ def test_curve_is_auc_of_raw_scores_for_logistic() -> None:
     assert training_metric("logistic", LABEL, raw.reshape(-1, 1)) == pytest.approx(auc(LABEL, SCORES["distinct"]))
 
 
-def test_curve_is_rmse_for_the_others() -> None:
+def test_curve_is_rmse_for_linear_and_deviance_for_tweedie() -> None:
     raw = RNG.normal(size=200)
     assert training_metric("linear", LABEL, raw) == pytest.approx(rmse(LABEL, raw))
-    assert training_metric("tweedie", LABEL, raw) == pytest.approx(rmse(LABEL, np.exp(raw)))
+    expected = sklearn_metrics.mean_tweedie_deviance(LABEL, np.exp(raw), power=1.2)
+    assert training_metric("tweedie", LABEL, raw, power=1.2) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("raw", [0.25, np.array([0.25]), np.array([[0.25]])])
