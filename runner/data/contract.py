@@ -63,12 +63,12 @@ def build_contract(spec: Spec, party: str) -> Contract:
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
     columns = schema.columns
-    for name in (named.id, named.owns, *named.read):
+    for name in (named.id, named.owns, named.group, *named.read):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
                 where=where,
-                why="data.id, data.tables.<party>.owns and the label section name columns of the contract",
+                why="data.id, data.tables.<party>.owns, evaluate.group_by and the label section name columns of it",
                 fix=advise(name, columns),
             )
     features = tuple(name for name in columns if name not in named.not_features())
@@ -83,6 +83,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
     checked |= {name: _strengthen(columns[name], _finite()) for name in features}
     if named.owns is not None:
         checked[named.owns] = _strengthen(columns[named.owns])
+    if named.group is not None and named.group not in checked:
+        checked[named.group] = _strengthen(columns[named.group], nullable=True)
     if named.label in named.read:
         checked[named.label] = _strengthen(
             columns[named.label], _finite(), *_label_checks(spec), nullable=isinstance(spec.label, RowShardedLabel)

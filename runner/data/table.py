@@ -8,11 +8,13 @@ import io
 import json
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_OPTIONAL = ("label", "truth", "owns")
+COUNTS = "data.json"  # in a party's own folder
+_OPTIONAL = ("label", "truth", "owns", "groups")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class PreparedTable:
         label: shape (rows,), float64, the party's (part of the) training label, NaN where it has none; or None.
         truth: shape (rows,), float64, the labels that the party alone compares predictions with; or None.
         owns: shape (rows,), bool, True for the party's own rows; or None.
+        groups: shape (rows,), str, the groups by which the party splits its evaluation; or None.
 
     Only the party's own processes hold one.
     """
@@ -40,6 +43,7 @@ class PreparedTable:
     label: NDArray[np.float64] | None = None
     truth: NDArray[np.float64] | None = None
     owns: NDArray[np.bool_] | None = None
+    groups: NDArray[np.str_] | None = None
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
@@ -57,9 +61,24 @@ class PreparedTable:
             dtypes=tuple(self.dtypes[place] for place in places),
         )
 
+    def counts(self) -> dict[str, Any]:
+        """What the party may read of its own table in its report: how much of what, and no value or name."""
+        label = self.truth if self.truth is not None else self.label
+        known = None if label is None else label[~np.isnan(label)]
+        return {
+            "rows": len(self.ids),
+            "training_rows": int((~self.test).sum()),
+            "test_rows": int(self.test.sum()),
+            "features": len(self.names),
+            "types": {dtype: self.dtypes.count(dtype) for dtype in sorted(set(self.dtypes))},
+            "labels": None if known is None else int(known.size),
+            "labels_not_0": None if known is None else int(np.count_nonzero(known)),
+        }
+
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
         parts = [self.ids, self.features, self.test, self.label, self.truth, self.owns]
+        parts += [] if self.groups is None else [self.groups]
         return _keyed(
             key,
             json.dumps([self.names, self.dtypes]).encode(),

@@ -41,6 +41,8 @@ CURVE = "training metric per tree"
 CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
+GROUPS = "test metrics by group"
+TABLES = "test curves and tables"
 WHOLE_PART = "its whole part of the model"
 
 
@@ -188,7 +190,12 @@ def _evaluate(spec: Spec) -> Iterator[Flow]:
     for recipient in spec.party_order():
         if recipient != evaluator and spec.policy.metrics.includes(recipient):
             yield Flow("evaluate", "metrics", METRICS, evaluator, recipient)
+            if spec.evaluate.group_by is not None:
+                yield Flow("evaluate", "metrics", GROUPS, evaluator, recipient)
     yield Flow("evaluate", "metrics", METRICS, evaluator, TERMINAL, needed=False)
+    for recipient in spec.party_order():
+        if recipient != evaluator:
+            yield Flow("evaluate", "curves", TABLES, evaluator, recipient, needed=False)
 
 
 def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow]:

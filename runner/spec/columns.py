@@ -16,6 +16,7 @@ class Columns(NamedTuple):
         label: the party's (part of the) training label, where it has one.
         truth: the labels that the party compares predictions with, where ``label.predict`` names it.
         owns: the mark of its own rows, where it has one.
+        group: the column by whose values the party's evaluation is split; it may be a feature too.
         ignored: other columns that are no features.
         read: those of ``label`` and ``truth`` that this task reads; the others may be missing.
     """
@@ -24,6 +25,7 @@ class Columns(NamedTuple):
     label: str | None
     truth: str | None
     owns: str | None
+    group: str | None
     ignored: frozenset[str]
     read: frozenset[str]
 
@@ -48,6 +50,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
         label=label,
         truth=truth,
         owns=table.owns,
+        group=spec.evaluate.group_by if spec.evaluator() == party else None,
         ignored=frozenset(table.ignore),
         read=frozenset(column for column in read if column is not None),
     )
