@@ -8,18 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.cluster.run import Outcome
+from runner.report.names import NAMES
 from runner.spec.model import Spec
-
-NAMES = {
-    "auc": "AUC",
-    "ks": "KS",
-    "accuracy": "accuracy",
-    "log_loss": "log-loss",
-    "f1": "F1",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-}
 
 
 def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from runner.spec.base import PartyName, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "rekey")
+TASKS = ("reproduce", "verify", "diff", "report", "rekey")
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Rekey(Section, frozen=True, kw_only=True):
 
 
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff`` and ``rekey``."""
+    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report`` and ``rekey``."""
 
     run: str | None = None
     other: str | None = None
@@ -44,7 +44,14 @@ class Request(Section, frozen=True, kw_only=True):
 KEYS = tuple(Request.__struct_fields__)
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
-HEEDED = {"verify": ("parties", "outputs="), "rekey": ("parties", "outputs="), "diff": ()}
+HEEDED = {"verify": ("parties", "outputs="), "rekey": ("parties", "outputs="), "diff": (), "report": ()}
+NEEDED: dict[str, tuple[str, ...]] = {
+    "reproduce": ("run",),
+    "verify": ("run",),
+    "report": ("run",),
+    "diff": ("run", "other"),
+    "rekey": ("rekey",),
+}
 
 
 def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
@@ -88,7 +95,7 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
 
 
 def _check(request: Request, task: str) -> None:
-    needed = {"reproduce": ("run",), "verify": ("run",), "diff": ("run", "other"), "rekey": ("rekey",)}.get(task, ())
+    needed = NEEDED.get(task, ())
     taken = (*needed, "allow_overrides", "reproduce") if task == "reproduce" else needed
     plain = Request()
     for key in KEYS:
