@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def make_reports(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
         RunnerError: where a party's process could not.
     """
     observed = {name: value for name, value in manifest["observed"].items() if name != "shown"}  # it is the viewer's
-    common = {**manifest, "observed": observed}
+    common = json.loads(json.dumps({**manifest, "observed": observed}, sort_keys=True))  # as if read from the disk
     orders = {
         party: {"order": "report", "party": party, "run": str(folder), "manifest": common}
         for party in manifest["hashed"]["party_order"]

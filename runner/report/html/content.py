@@ -113,7 +113,7 @@ def _metrics(values: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "name": NAMES.get(name, name),
             "value": numbers[name],
             "interval": bounds.get(name),
-            "headline": name in HEADLINE[:4] or name in HEADLINE[4:],
+            "headline": name in HEADLINE,
             "better": "higher" if name in HIGHER_IS_BETTER else "lower",
         }
         for name in ordered

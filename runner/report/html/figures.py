@@ -17,6 +17,8 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.report.html.svg import BAND, FIRST, GRID, INK, SECOND, to_markup
 
+# Whatever a user's matplotlibrc says; naming a backend would import pyplot.
+DEFAULTS = {name: value for name, value in matplotlib.rcParamsDefault.items() if not name.startswith("backend")}
 STYLE = {
     "svg.hashsalt": "sgb-runner",
     "svg.fonttype": "none",
@@ -60,19 +62,18 @@ def draw(files: Mapping[str, Any]) -> list[Drawing]:
     """
     found = []
     tables = files["evaluation"] or {}
-    for name, title, needs, of, paint in FIGURES:
-        values = tables.get(needs) if of == "evaluation" else files[of]
-        if values:
-            found.append(_figure(name, title, values, paint))
+    with matplotlib.rc_context({**DEFAULTS, **STYLE}):
+        for name, title, needs, of, paint in FIGURES:
+            values = tables.get(needs) if of == "evaluation" else files[of]
+            if values:
+                found.append(_figure(name, title, values, paint))
     return found
 
 
 def _figure(name: str, title: str, values: Any, paint: Callable[[Axes, Any], str]) -> Drawing:
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE}):
-        figure = Figure(figsize=(4.6, 3.3))
-        axes = figure.add_axes((0.16, 0.15, 0.81, 0.81))
-        text = paint(axes, values)
-        return Drawing(name, title, text, to_markup(figure, name, text))
+    figure = Figure(figsize=(4.6, 3.3))
+    text = paint(figure.add_axes((0.16, 0.15, 0.81, 0.81)), values)
+    return Drawing(name, title, text, to_markup(figure, name, text))
 
 
 def _roc(axes: Axes, curve: Mapping[str, Sequence[float | None]]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from runner.files import write_bytes
 from runner.report.html.content import gather
 from runner.report.html.figures import draw
-from runner.report.html.page import render
+from runner.report.html.page import render, template
 from runner.worker.attest import REPORT
 from runner.worker.offline import answer as answer_with
 
@@ -34,4 +34,5 @@ def page_of(run: Path, party: str, manifest: dict[str, Any]) -> bytes:
     return render({**content, "figures": draw(content["files"])})
 
 
+template()  # once for all parties
 answer = functools.partial(answer_with, orders={"report": report})

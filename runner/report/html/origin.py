@@ -73,13 +73,14 @@ def this_run(run: Path, manifest: Mapping[str, Any], party: str, times: Sequence
     """What differs from one repetition to the next; the page shows it in one place."""
     observed = manifest["observed"]
     sent = observed["sent"].get(party, {})
-    folder = run.resolve()
+    folder, seconds = run.resolve(), observed["seconds"]
+    ordered = sorted(seconds, key=("validate", "open", *manifest["hashed"]["plan"]).index)
     return {
         "id": f"{folder.parent.name}/{folder.name}",
         "folder": "/".join(folder.parts[-3:]),
         "began": _moment(min(times)) if times else None,
         "ended": _moment(max(times)) if times else None,
-        "seconds": [(stage, round(seconds, 1)) for stage, seconds in observed["seconds"].items()],
+        "seconds": [(stage, round(seconds[stage], 1)) for stage in ordered],
         "total": round(sum(observed["seconds"].values()), 1),
         "cluster": observed["cluster"],
         "encryption": observed["encryption"],

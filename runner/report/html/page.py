@@ -14,11 +14,12 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 
 def render(content: dict[str, Any]) -> bytes:
     """The page, UTF-8."""
-    return _template().render(content).encode()
+    return template().render(content).encode()
 
 
 @cache
-def _template() -> Template:
+def template() -> Template:
+    """The page's template, compiled."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
