@@ -42,7 +42,9 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
             f"Revealed     to {spec.assembles_at()}: every party's features by name, split values and leaf weights; "
             "in effect, what the labels say"
         )
+    report = folder / "parties" / spec.viewer() / "report.html"
     lines += [
+        *([f"Report       {report}"] if report.exists() else []),
         f"Run folder   {folder}",
         "Next         " + _next(spec, folder, arguments),
     ]

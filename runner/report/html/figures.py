@@ -155,15 +155,15 @@ def _importance(axes: Axes, gains: Mapping[str, Mapping[str, float]]) -> str:
     parties = sorted(gains)
     shades = [FIRST if parties.index(row[2]) % 2 == 0 else SECOND for row in rows]
     axes.barh(range(len(rows)), [row[1] for row in rows], color=shades)
-    axes.set_yticks(range(len(rows)), [_short(row[0]) for row in rows], parse_math=False)
+    axes.set_yticks(range(len(rows)), [_short(row[0]) for row in rows], parse_math=False, fontsize=8)
     axes.set_xlabel("total gain")
     axes.grid(axis="y", visible=False)
-    axes.set_position((0.34, 0.15, 0.63, 0.81))
+    axes.set_position((0.42, 0.15, 0.55, 0.81))
     return "Total gain of the splits: " + ", ".join(f"{row[0]} {row[1]:.4g}" for row in rows[:-6:-1]) + "."
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 26 else text[:25] + "…"
+    return text if len(text) <= 30 else text[:29] + "…"
 
 
 def _unit(axes: Axes, x: str, y: str) -> None:
