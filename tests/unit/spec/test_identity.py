@@ -38,7 +38,7 @@ def others(path: str, value: Any) -> Iterator[Any]:
     elif isinstance(value, (int, float)):
         yield from (value + 1, value * 1.1, value * 2, value / 2, value + 1024)
     elif isinstance(value, (list, tuple)):
-        yield [*value, "alice"]
+        yield from ([*value, "alice"], [*value, 0.25])
     elif value == {}:
         yield {"alice": 7000}
         yield {"alice": "class"}
