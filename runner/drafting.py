@@ -44,7 +44,7 @@ def draft_contracts(config: DictConfig, request: Request) -> None:
         }
         for party in spec.data.tables
     }
-    ask_parties(orders, Cluster(), NEEDED)
+    ask_parties(orders, Cluster(), preload=NEEDED)
     print(f"Drafts       of the contracts of data={spec.data.name}, each by its party, from its table:")
     print("\n".join(f"             {order['path']}" for order in orders.values()))
     print(f"Next         {_next(spec, request.infer, sys.argv[1:])}")

@@ -18,6 +18,7 @@ from runner.files import link_below
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
 from runner.provenance.manifest import build_manifest, describe_run, write_manifest
+from runner.report.pages import make_reports
 from runner.report.summary import resume_command, summarise
 from runner.report.terminal import Terminal
 from runner.spec.model import Spec
@@ -71,10 +72,21 @@ def carry_out(
         write_status(folder, "failed")
         raise
     write_status(folder, "done")
+    if spec.report.html:
+        _make_reports(folder, manifest, console)
     console.print(
         "\n" + summarise(spec, outcome, manifest, folder, sys.argv[1:]), highlight=False, soft_wrap=True, markup=False
     )
     return folder
+
+
+def _make_reports(folder: Path, manifest: Mapping[str, Any], console: Console) -> None:
+    """The run is done, whatever becomes of its reports."""
+    try:
+        make_reports(folder, manifest)
+    except RunnerError as error:
+        told = f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again"
+        console.print(told, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from runner.errors import BundleError, SpecError
 from runner.files import canonical_json
 from runner.provenance.folder import SPEC
 from runner.provenance.manifest import read_run, snapshot_digests
+from runner.report.pages import make_reports
 from runner.report.records import describe_diff, describe_verification
 from runner.spec.compose import to_parties, to_values
 from runner.spec.identity import spec_values
@@ -126,6 +127,13 @@ def diff_runs(request: Request) -> None:
     folders = (Path(str(request.run)), Path(str(request.other)))
     first, second = (read_run(folder) for folder in folders)
     print(describe_diff(folders, first, second))
+
+
+def report_run(request: Request) -> None:
+    """Have every party's report of a finished run made again, from what is on the disk."""
+    folder = Path(str(request.run))
+    for path in make_reports(folder, read_run(folder)):
+        print(f"Report       {path}")
 
 
 def rekey_party(config: DictConfig, request: Request) -> None:

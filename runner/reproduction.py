@@ -30,7 +30,7 @@ from runner.spec.model import Cluster, Spec
 from runner.spec.request import OF_REQUEST, Condition, Request
 
 # Where a run is carried out, and where keys are kept, is no part of what was run.
-NO_CHANGE = ("outputs=", "parties.", "cluster.")
+NO_CHANGE = ("outputs=", "parties.", "cluster.", "report.")
 
 
 def reproduce_run(overrides: Sequence[str], request: Request) -> None:

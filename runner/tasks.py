@@ -64,6 +64,8 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.verify_run(config, request)
         case "diff":
             records.diff_runs(request)
+        case "report":
+            records.report_run(request)
         case "rekey":
             records.rekey_party(config, request)
         case "infer_schema":

@@ -14,13 +14,13 @@ from runner.spec.model import Cluster
 
 
 def ask_parties(
-    orders: Mapping[str, Mapping[str, Any]], limits: Cluster, preload: Iterable[str] = ()
+    orders: Mapping[str, Mapping[str, Any]], limits: Cluster, kind: str = "offline", preload: Iterable[str] = ()
 ) -> dict[str, Message]:
     """Give each party's process an order; return the parties' answers.
 
     Args:
         orders: party → what :mod:`runner.worker.offline` does for it.
-        preload: modules that all of them need.
+        kind: of the template; preload: what it imports before it forks (see :mod:`runner.worker.template`).
 
     Raises:
         RunnerError: what a party's process raised, or ClusterError where it died.
@@ -28,7 +28,7 @@ def ask_parties(
     answers: dict[str, Message] = {}
     with (
         tempfile.TemporaryDirectory(prefix="sgb-") as folder,
-        Template("offline", dict.fromkeys(orders, ()), {}, Path(folder) / "offline.log", preload) as parties,
+        Template(kind, dict.fromkeys(orders, ()), {}, Path(folder) / "offline.log", preload) as parties,
     ):
         watch = Watch(parties, limits, stage="offline", last_word="answered", beats=False)
         for party, channel in parties.channels.items():

@@ -74,6 +74,7 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         weight=_numbers(ordered, named.weight) if named.weight in named.read else None,
         classes=classes,
         truth_classes=truth_classes,
+        groups=_texts(ordered, named.group) if named.group is not None else None,
     )
 
 
@@ -109,6 +110,11 @@ def _numbers(frame: pl.DataFrame, column: str | None) -> NDArray[np.float64]:
     """A column as float64; null becomes NaN."""
     values: NDArray[np.float64] = frame[str(column)].cast(pl.Float64).to_numpy()
     return values
+
+
+def _texts(frame: pl.DataFrame, column: str) -> NDArray[np.str_]:
+    """A column as texts; null has one of its own."""
+    return np.array(frame[column].cast(pl.String).fill_null("(missing)").to_list(), dtype=np.str_)
 
 
 def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]) -> None:

@@ -98,12 +98,12 @@ def build_contract(spec: Spec, party: str) -> Contract:
         schema.columns |= synthetic_columns(spec, party)
     columns = schema.columns
     rules = {name: parse_rules(column.metadata or {}, party, f"{where}, {name}") for name, column in columns.items()}
-    for name in (named.id, named.owns, named.folds, *sorted(named.read)):
+    for name in (named.id, named.owns, named.folds, named.group, *sorted(named.read)):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
                 where=where,
-                why="data.id, data.tables.<party>.owns and the label section name columns of the contract",
+                why="data.id, data.tables.<party>.owns, evaluate.group_by and the label section name columns of it",
                 fix=advise(name, columns),
             )
     features = tuple(name for name in columns if name not in named.not_features() and rules[name].feature)
@@ -123,6 +123,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in (named.owns, named.folds):
         if name is not None:
             checked[name] = _strengthen(columns[name])
+    if named.group is not None and named.group not in checked:
+        checked[named.group] = _strengthen(columns[named.group], nullable=True)
     if named.label in named.read:
         holed = isinstance(spec.label, RowShardedLabel)
         checked[named.label] = _strengthen(columns[named.label], *_label_checks(spec), nullable=holed)

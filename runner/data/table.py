@@ -8,6 +8,7 @@ import io
 import json
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from runner.prepare.columns import canonical_bytes
 from runner.prepare.rules import Rule
 
-_OF_ROWS = ("label", "truth", "owns", "dealt_by", "weight")
+COUNTS = "data.json"  # in a party's own folder
+_OF_ROWS = ("label", "truth", "owns", "dealt_by", "weight", "groups")
 _CLASSES = ("classes", "truth_classes")
-_LATER = ("dealt_by", "weight")  # a table without them has the digest of one that cannot have them
+_LATER = ("dealt_by", "weight", "groups")  # a table without them has the digest of one that cannot have them
 _ABOUT = b"sgb-runner"
 _SOURCE = b"sgb-runner source"
 _COLUMN = "column/"
@@ -45,6 +47,7 @@ class CheckedTable:
         weight: shape (rows,), float64, what a training row counts, at the label holder; or None.
         classes: shape (classes,), int64 or str, ascending: of a multiclass label, which ``label`` then numbers from 0.
         truth_classes: the same for ``truth``.
+        groups: shape (rows,), str, the groups by which the party splits its evaluation; or None.
 
     Only the party's own processes hold one.
     """
@@ -62,6 +65,7 @@ class CheckedTable:
     weight: NDArray[np.float64] | None = None
     classes: NDArray[np.generic] | None = None
     truth_classes: NDArray[np.generic] | None = None
+    groups: NDArray[np.str_] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -76,6 +80,20 @@ class CheckedTable:
         """These rows only, in this order."""
         parts = {name: part[rows] for name in _OF_ROWS if (part := getattr(self, name)) is not None}
         return replace(self, ids=self.ids[rows], columns=self.columns.take(rows), test=self.test[rows], **parts)
+
+    def counts(self) -> dict[str, Any]:
+        """What the party may read of its own table in its report: how much of what, and no value or name."""
+        label = self.truth if self.truth is not None else self.label
+        known = None if label is None else label[~np.isnan(label)]
+        return {
+            "rows": len(self.ids),
+            "training_rows": int((~self.test).sum()),
+            "test_rows": int(self.test.sum()),
+            "features": len(self.names),
+            "types": {dtype: self.dtypes.count(dtype) for dtype in sorted(set(self.dtypes))},
+            "labels": None if known is None else int(known.size),
+            "labels_not_0": None if known is None else int(np.count_nonzero(known)),
+        }
 
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
@@ -107,17 +125,21 @@ def read_table(descriptor: int) -> CheckedTable:
     with io.FileIO(descriptor, "rb", closefd=True) as memory, pa.ipc.open_stream(memory) as stream:
         whole = stream.read_all()
     about = json.loads(whole.schema.metadata[_ABOUT])
-    ids = whole["ids"].to_numpy()
     return CheckedTable(
-        ids=ids.astype(str) if ids.dtype == object else ids,
+        ids=_array(whole["ids"]),
         columns=pa.table({name: whole[_COLUMN + name] for name in about["names"]}),
         dtypes=tuple(about["dtypes"]),
         rules=tuple(msgspec.convert(about["rules"], list[Rule])),
         test=whole["test"].to_numpy(),
         source=bytes.fromhex(whole.schema.metadata[_SOURCE].decode()),
-        **{name: whole[name].to_numpy() for name in _OF_ROWS if name in whole.column_names},
+        **{name: _array(whole[name]) for name in _OF_ROWS if name in whole.column_names},
         **{name: np.array(about[name]) for name in _CLASSES if name in about},
     )
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    values: NDArray[Any] = column.to_numpy()
+    return values.astype(str) if values.dtype == object else values
 
 
 def _plain(part: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -47,6 +47,8 @@ CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
 FOLD_METRICS = "test metrics of each fold"
+GROUPS = "test metrics by group"
+TABLES = "test curves and tables"
 WHOLE_PART = "its whole part of the model"
 CLASSES = "number of classes"
 CLASS_NAMES = "names of the classes"
@@ -217,7 +219,12 @@ def _evaluate(spec: Spec) -> Iterator[Flow]:
     for recipient in spec.party_order():
         if recipient != evaluator and spec.policy.metrics.includes(recipient):
             yield Flow("evaluate", "metrics", form, evaluator, recipient)
+            if spec.evaluate.group_by is not None and form == METRICS:
+                yield Flow("evaluate", "metrics", GROUPS, evaluator, recipient)
     yield Flow("evaluate", "metrics", form, evaluator, TERMINAL, needed=False)
+    for recipient in spec.party_order():
+        if recipient != evaluator and form == METRICS:
+            yield Flow("evaluate", "curves", TABLES, evaluator, recipient, needed=False)
 
 
 def _everybody(spec: Spec, stage: Stage, kind: Kind, form: str) -> Iterator[Flow]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.provenance.compare import Comparison, changes
 from runner.report.check import table
-from runner.report.summary import NAMES
+from runner.report.names import NAMES
 
 
 def describe_verification(folder: Path, digest: str, findings: Sequence[tuple[str, str, bool, str]]) -> str:

@@ -8,23 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.cluster.run import Outcome
+from runner.report.names import NAMES
 from runner.spec.model import Spec
-
-NAMES = {
-    "auc": "AUC",
-    "ks": "KS",
-    "accuracy": "accuracy",
-    "log_loss": "log-loss",
-    "f1": "F1",
-    "deviance": "deviance",
-    "macro_precision": "macro precision",
-    "macro_recall": "macro recall",
-    "macro_f1": "macro F1",
-    "macro_auc": "macro AUC",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-}
 
 
 def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> str:
@@ -60,7 +45,9 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
             + ("how they are prepared, " if "predict" in stages else "")
             + "split values and leaf weights; in effect, what the labels say"
         )
+    report = folder / "parties" / spec.viewer() / "report.html"
     lines += [
+        *([f"Report       {report}"] if report.exists() else []),
         f"Run folder   {folder}",
         "Next         " + _next(spec, folder, arguments),
     ]

@@ -16,6 +16,7 @@ def check_predict(spec: Spec) -> None:
             why="SecretFlow has no SPU in one process; joint and secret labels and sealed prediction need it",
             fix="use cluster=local",
         )
+    _check_evaluate(spec)
     if "predict" not in spec.stages():
         return
     if spec.engine() == "ss_xgb" and mode != "sealed":
@@ -49,6 +50,24 @@ def check_predict(spec: Spec) -> None:
             where="predict.at",
             why=f"predict.mode is {mode}",
             fix="remove predict.at, or set predict.mode=complete",
+        )
+
+
+def _check_evaluate(spec: Spec) -> None:
+    settings = spec.evaluate
+    if len(set(settings.thresholds)) != len(settings.thresholds):
+        raise SpecError(
+            "a threshold is named twice",
+            where="evaluate.thresholds",
+            why="each is one line of a table",
+            fix="name each once",
+        )
+    if settings.group_by is not None and "evaluate" in spec.stages() and spec.evaluator() is None:
+        raise SpecError(
+            f"evaluate.group_by = {settings.group_by!r} has no effect",
+            where="evaluate.group_by",
+            why="label.predict=none says that there are no labels to compare with",
+            fix="remove it, or set label.predict",
         )
 
 

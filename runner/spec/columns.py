@@ -18,6 +18,7 @@ class Columns(NamedTuple):
         owns: the mark of its own rows, where it has one.
         folds: what it deals the folds of a cross-validation by, where it does.
         weight: the weights of the training rows, at the label holder, where it has them.
+        group: the column by whose values the party's evaluation is split; it may be a feature too.
         ignored: other columns that are no features.
         read: those of ``label``, ``truth`` and ``weight`` that this task reads; the others may be missing.
     """
@@ -28,6 +29,7 @@ class Columns(NamedTuple):
     owns: str | None
     folds: str | None
     weight: str | None
+    group: str | None
     ignored: frozenset[str]
     read: frozenset[str]
 
@@ -57,6 +59,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
         owns=table.owns,
         folds=spec.cv.column if plan == "cv" and spec.cv.at == party else None,
         weight=weight,
+        group=spec.evaluate.group_by if spec.evaluator() == party else None,
         ignored=frozenset(table.ignore),
         read=frozenset(column for column in read if column is not None),
     )

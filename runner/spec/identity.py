@@ -10,7 +10,9 @@ import msgspec
 from runner.files import canonical_json
 from runner.spec.model import Spec
 
-HOW_NOT_WHAT = ("cluster", "outputs", "train", "resume")
+HOW_NOT_WHAT = ("cluster", "outputs", "train", "resume", "report")
+
+NOT_TRAINING = (*HOW_NOT_WHAT, "task", "model", "roles", "predict", "explain", "evaluate", "policy")
 
 
 def spec_values(spec: Spec) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def spec_digest(spec: Spec) -> str:
 
     Left out: where outputs go, where the parties keep their keys, and what decides how a run is carried out and not
     what it computes: the cluster section (a test holds ``local`` and ``debug`` to the same model bits), checkpoints,
-    and going on from one.
+    going on from one, and the report.
     """
     values = spec_values(spec)
     for name in HOW_NOT_WHAT:
@@ -43,7 +45,7 @@ def training_digest(spec: Spec) -> str:
     share one process: then the cluster's mode counts.
     """
     values = spec_values(spec)
-    for name in ("task", "model", "roles", "resume", "train", "predict", "explain", "policy", "cluster", "outputs"):
+    for name in NOT_TRAINING:
         del values[name]
     del values["drift"]
     values["parties"] = sorted(spec.parties)

@@ -226,6 +226,25 @@ class Explain(Section, frozen=True, kw_only=True):
     importance: bool = False
 
 
+class Evaluate(Section, frozen=True, kw_only=True):
+    """What an evaluation says besides the metrics.
+
+    ``thresholds``: where a logistic model's confusion is counted. ``bootstrap``: how often rows are drawn again for
+    95 % intervals (0: none). ``group_by``: a column of the evaluator's contract; metrics of each of its groups that has
+    ``policy.min_rows`` rows go to those who get metrics.
+    """
+
+    thresholds: tuple[Share, ...] = (0.5,)
+    bootstrap: Annotated[int, Meta(ge=0, le=10000)] = 200
+    group_by: str | None = None
+
+
+class Report(Section, frozen=True, kw_only=True):
+    """Whether each party's ``report.html`` is made when a run is done (``task=report`` makes it later)."""
+
+    html: bool = True
+
+
 class Train(Section, frozen=True, kw_only=True):
     """How training is carried out; nothing here changes the model.
 
@@ -282,6 +301,8 @@ class Spec(Section, frozen=True, kw_only=True):
     predict: Predict = field(default_factory=Predict)
     explain: Explain = field(default_factory=Explain)
     cv: CrossValidation = field(default_factory=CrossValidation)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    report: Report = field(default_factory=Report)
     export: Export = field(default_factory=Export)
     drift: Drift = field(default_factory=Drift)
     cluster: Cluster

@@ -14,7 +14,7 @@ from runner.spec.base import PartyName, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "rekey", "infer_schema")
+TASKS = ("reproduce", "verify", "diff", "report", "rekey", "infer_schema")
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Infer(Section, frozen=True, kw_only=True):
 
 
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``rekey`` and ``infer_schema``.
+    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``rekey`` and ``infer_schema``.
 
     With ``include_values`` a drafted contract lists the values of columns that have few.
     """
@@ -60,9 +60,17 @@ HEEDED: dict[str, tuple[str, ...]] = {
     "verify": ("parties", "outputs="),
     "rekey": ("parties", "outputs="),
     "diff": (),
+    "report": (),
     "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
 }
 WHY_UNHEEDED = {"infer_schema": "it drafts contracts of the tables in data, and runs nothing"}
+NEEDED: dict[str, tuple[str, ...]] = {
+    "reproduce": ("run",),
+    "verify": ("run",),
+    "report": ("run",),
+    "diff": ("run", "other"),
+    "rekey": ("rekey",),
+}
 
 
 def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
@@ -114,7 +122,7 @@ _DRAFTS = ("infer", "include_values")
 
 
 def _check(request: Request, task: str) -> None:
-    needed = {"reproduce": ("run",), "verify": ("run",), "diff": ("run", "other"), "rekey": ("rekey",)}.get(task, ())
+    needed = NEEDED.get(task, ())
     taken = (*needed, *{"reproduce": ("allow_overrides", "reproduce"), "infer_schema": _DRAFTS}.get(task, ()))
     plain = Request()
     for key in KEYS:

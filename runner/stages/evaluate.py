@@ -1,8 +1,11 @@
-"""Stage `evaluate`: compare scores with labels at the one party that has both; metrics go to whom the policy names."""
+"""Stage `evaluate`: compare scores with labels at the one party that has both; what comes of it goes to whom the policy
+names: metrics (and those by group) to `policy.metrics`, curves and tables to `policy.curves`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,22 +14,35 @@ from secretflow.device import PYUObject
 from runner.engine.site import Site
 from runner.errors import StageError
 from runner.files import write_json
-from runner.policy.flows import METRICS
+from runner.policy.flows import GROUPS, METRICS, TABLES
 from runner.spec.label import SAME
-from runner.spec.sgb import SgbSettings
-from runner.stages.class_metrics import evaluate_classes, named
+from runner.spec.model import Spec
+from runner.stages.assess import Task, metrics_by_group, scalar_metrics, tables
+from runner.stages.class_metrics import named
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
 from runner.stages.labels import Labels, join_labels
-from runner.stages.metrics import evaluate_scores
 from runner.stages.multiclass import names_at, numbered_as
 from runner.stages.predict import Scores
 
 METRICS_FILE = "metrics.json"
+GROUPS_FILE = "metrics_by_group.json"
+TABLES_FILE = "evaluation.json"
+# On the terminal.
+HEADLINE = {
+    "logistic": ("auc", "ks", "accuracy", "log_loss", "f1"),
+    "multiclass": ("accuracy", "log_loss", "macro_precision", "macro_recall", "macro_f1", "macro_auc"),
+    "linear": ("rmse", "mae", "r2"),
+    "tweedie": ("deviance", "rmse", "mae", "r2"),
+}
 
 
 def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
-    """Compute the test metrics inside the evaluator's process and write ``metrics.json`` in each recipient's folder.
+    """Compute everything inside the evaluator's process, and write each recipient's files in its folder.
+
+    ``metrics.json``: metrics, and the 95 % bootstrap intervals of each. ``metrics_by_group.json``: the same for each
+    group of ``evaluate.group_by``. ``evaluation.json``: curves and tables; the evaluator, which has every score and
+    label, keeps its own as fine as they are drawn, others get bins of at least ``min_rows`` rows.
 
     Args:
         scores: of the rows to predict.
@@ -35,18 +51,19 @@ def evaluate(context: Context, scores: Scores, labels: Labels | None) -> None:
     spec, evaluator = context.spec, context.spec.evaluator()
     if evaluator is None:
         return
-    metrics, names = measure(context, scores, labels)
+    found, names = assess(context, scores, labels)
     effects: list[PYUObject | None] = []
     for party in spec.party_order():
-        if party == evaluator or spec.policy.metrics.includes(party):
-            received = context.gate.deliver(metrics, party, stage="evaluate", kind="metrics", form=METRICS)
-            effects.append(context.at(party, _write, received, names if party == evaluator else None))
-    effects.append(context.gate.show(metrics, stage="evaluate", kind="metrics", form=METRICS))
+        effects += _hand_out(context, evaluator, party, found, names if party == evaluator else None)
+    headline = _part(context, evaluator, "headline", found)
+    effects.append(context.gate.show(headline, stage="evaluate", kind="metrics", form=METRICS))
     context.gate.finish(effects)
 
 
-def measure(context: Context, scores: Scores, labels: Labels | None) -> tuple[PYUObject, PYUObject | None]:
-    """The test metrics, a dict of floats, and the names of the classes, where there are several; at the evaluator.
+def assess(context: Context, scores: Scores, labels: Labels | None) -> tuple[PYUObject, PYUObject | None]:
+    """All that there is to say of the scores, by name, and the names of the classes where there are several.
+
+    Both are at the evaluator. ``headline`` of the former: metric → number.
 
     Args:
         scores: of the rows to predict.
@@ -61,15 +78,45 @@ def measure(context: Context, scores: Scores, labels: Labels | None) -> tuple[PY
     names = None if scores.names is None else names_at(context, scores.names, evaluator, "evaluate")
     if names is not None:
         truth = context.at(evaluator, _numbered(truth=spec.label.predict != SAME), names)
-    return context.at(evaluator, _measure(spec.sgb, context.min_rows), at_evaluator, truth), names
+    return context.at(evaluator, _assess(_task(spec), context.min_rows), at_evaluator, truth), names
 
 
-def _write(site: Site, metrics: dict[str, float], names: list[Any] | None) -> None:
-    """At the evaluator the metrics of a class have its name; at others, its number."""
-    if names is not None:
-        metrics = named(metrics, names)
-    site.note("evaluate", "metrics", json.dumps(metrics, sort_keys=True).encode())
-    write_json(site.folder / METRICS_FILE, metrics)
+def _hand_out(
+    context: Context, evaluator: str, party: str, found: PYUObject, names: PYUObject | None
+) -> list[PYUObject]:
+    """What one party gets, and writes. At the evaluator the metrics of a class have its name; at others, its number."""
+    spec, gate, effects = context.spec, context.gate, []
+    if party == evaluator or spec.policy.metrics.includes(party):
+        metrics = _part(context, evaluator, "metrics", found)
+        metrics = gate.deliver(metrics, party, stage="evaluate", kind="metrics", form=METRICS)
+        if names is not None:
+            metrics = context.at(party, lambda site, metrics, names: named(metrics, names), metrics, names)
+        effects.append(context.at(party, _write("metrics", METRICS_FILE), metrics))
+        if spec.evaluate.group_by is not None:
+            groups = _part(context, evaluator, "groups", found)
+            if party != evaluator:
+                groups = gate.deliver(groups, party, stage="evaluate", kind="metrics", form=GROUPS)
+            effects.append(context.at(party, _write("groups", GROUPS_FILE), groups))
+    if party == evaluator:
+        own = _part(context, evaluator, "own_tables", found)
+        effects.append(context.at(party, _write("tables", TABLES_FILE), own))
+    elif gate.allows("evaluate", "curves", TABLES, evaluator, party):
+        shared = _part(context, evaluator, "tables", found)
+        shared = gate.deliver(shared, party, stage="evaluate", kind="curves", form=TABLES)
+        effects.append(context.at(party, _write("tables", TABLES_FILE), shared))
+    return effects
+
+
+def _part(context: Context, evaluator: str, name: str, found: PYUObject) -> PYUObject:
+    return context.at(evaluator, lambda site, found: found[name], found)
+
+
+def _write(what: str, file: str) -> Callable[[Site, dict[str, Any]], None]:
+    def write(site: Site, values: dict[str, Any]) -> None:
+        site.note("evaluate", what, json.dumps(values, sort_keys=True).encode())
+        write_json(site.folder / file, values)
+
+    return write
 
 
 def _numbered(*, truth: bool) -> Any:
@@ -82,8 +129,14 @@ def _scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
     return scores.opened_to(context, evaluator, stage="evaluate", form="score")
 
 
-def _measure(sgb: SgbSettings, floor: int) -> Any:
-    def measure(site: Site, scores: Any, truth: Any) -> dict[str, float]:
+def _task(spec: Spec) -> Task:
+    return Task(spec.sgb.objective, spec.evaluate, spec.sgb.seed, spec.sgb.tweedie_variance_power)
+
+
+def _assess(task: Task, floor: int) -> Callable[[Site, Any, Any], dict[str, Any]]:
+    """All that there is to say, at the evaluator; each part leaves by the gate or not at all."""
+
+    def assess(site: Site, scores: Any, truth: Any) -> dict[str, Any]:
         if truth is None:
             raise StageError(
                 "there is no label to compare with",
@@ -94,9 +147,17 @@ def _measure(sgb: SgbSettings, floor: int) -> Any:
         label = np.asarray(truth, dtype=np.float64)[site.table.test]
         known = ~np.isnan(label)
         require_rows("a metric", int(known.sum()), floor)
-        if sgb.objective == "multiclass":
-            return evaluate_classes(label[known], np.asarray(scores)[known])
-        power = sgb.tweedie_variance_power
-        return evaluate_scores(sgb.objective, label[known], np.asarray(scores)[known], power=power)
+        label, score = label[known], np.asarray(scores)[known]
+        metrics = scalar_metrics(task, label, score)
+        found = {
+            "metrics": metrics,
+            "headline": {name: metrics[name] for name in HEADLINE[task.objective]},
+            "own_tables": tables(task, label, score, 1),
+            "tables": tables(task, label, score, floor),
+        }
+        if site.table.groups is not None:
+            groups = site.table.groups[site.table.test][known]
+            found["groups"] = metrics_by_group(task, label, score, groups, floor)
+        return found
 
-    return measure
+    return assess

@@ -17,7 +17,7 @@ from runner.policy.audit import payload_bytes
 from runner.policy.flows import FOLD_METRICS, FOLDS
 from runner.spec.model import FoldsBy
 from runner.stages.context import Context
-from runner.stages.evaluate import measure
+from runner.stages.evaluate import assess
 from runner.stages.floors import require_test_rows, require_training_rows
 from runner.stages.labels import Labels, join_labels
 from runner.stages.predict import Scores
@@ -50,7 +50,8 @@ def cross_validate(context: Context, train: Trainer, score: Scorer) -> None:
         require_test_rows(context)
         prepare(context)
         labels = join_labels(context)
-        found.append(measure(context, score(context, train(context, labels)), labels)[0])
+        assessed, _ = assess(context, score(context, train(context, labels)), labels)
+        found.append(context.at(evaluator, lambda site, assessed: assessed["headline"], assessed))
         context.gate.finish(found[-1])
     context.gate.finish(context.everywhere(lambda site: site.use_table(whole[site.party])))
     _deliver(context, context.at(evaluator, lambda site, *metrics: summarise(metrics), *found))

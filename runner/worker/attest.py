@@ -17,7 +17,8 @@ from runner.worker.difference import DIFFERENCES
 
 MANIFEST = "manifest.json"
 # Files that go on, are signed in another way, change with the party's key, or come of a later comparison.
-NOT_RESULTS = {MANIFEST, "audit.jsonl", "worker.log", "spu.log", "bundle/part.key", DIFFERENCES}
+REPORT = "report.html"  # made of the results afterwards
+NOT_RESULTS = {MANIFEST, "audit.jsonl", "worker.log", "spu.log", "bundle/part.key", DIFFERENCES, REPORT}
 
 
 def attest(site: Site, manifest: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner.cluster.channel import Channel
@@ -14,7 +14,8 @@ from runner.worker.rekey import rekey
 from runner.worker.verify import verify
 
 Order = dict[str, Any]
-_ORDERS: dict[str, Callable[[Order], dict[str, Any]]] = {
+Orders = Mapping[str, Callable[[Order], dict[str, Any]]]
+_ORDERS: Orders = {
     "verify": verify,
     "compare": compare_parts,
     "rekey": rekey,
@@ -22,13 +23,13 @@ _ORDERS: dict[str, Callable[[Order], dict[str, Any]]] = {
 }
 
 
-def answer(channel: Channel, tables: dict[str, int]) -> int:
-    """Wait for one order, and answer it."""
+def answer(channel: Channel, tables: dict[str, int], orders: Orders = _ORDERS) -> int:
+    """Wait for one of the orders, and answer it."""
     order = channel.receive()
     if order is None:
         return 1
     try:
-        reply = _ORDERS[order["order"]](order)
+        reply = orders[order["order"]](order)
     except RunnerError as error:
         channel.send(event="failed", party=order["party"], stage="offline", error=error.to_dict())
         return error.code

@@ -27,14 +27,14 @@ from secretflow.distributed.fed.exception import FedLocalError, FedRemoteError  
 from runner.bundle.layout import bundle_folder, find_run  # noqa: E402
 from runner.cluster.channel import Channel, Message  # noqa: E402
 from runner.cluster.tls import Identity  # noqa: E402
-from runner.data.table import read_table  # noqa: E402
+from runner.data.table import COUNTS, read_table  # noqa: E402
 from runner.engine.site import Site, open_site  # noqa: E402
 from runner.engine.spu import TYPES as SPU_TYPES  # noqa: E402
 from runner.engine.spu import make_spu  # noqa: E402
 from runner.engine.start import first_failure, make_devices, start_debug, start_production  # noqa: E402
 from runner.engine.transport import SecureProxy, secure_proxy  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError  # noqa: E402
-from runner.files import make_private_dir  # noqa: E402
+from runner.files import make_private_dir, write_json  # noqa: E402
 from runner.policy.decide import decide, floor, require  # noqa: E402
 from runner.policy.gate import Gate  # noqa: E402
 from runner.policy.grants import load_grants  # noqa: E402
@@ -126,6 +126,9 @@ class _Worker:
         signal.signal(signal.SIGINT, _on_interrupt)  # after secretflow's own handler, which would leave without a word
         self._emit(event="stage", stage="open", state="done")
         run_plan(self._context(spec, sites), self._emit)
+        for site in sites.values():
+            if site.checked is not None:
+                write_json(site.folder / COUNTS, site.table.counts())
 
     def _start(self, spec: Spec) -> SecureProxy:
         (party,) = self._parties

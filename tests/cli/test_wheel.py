@@ -39,6 +39,7 @@ def relative(folder: Path, pattern: str) -> set[str]:
 def test_wheel_has_all_code_settings_and_contracts(site: Path) -> None:
     assert relative(site / "runner" / "_conf", "*.yaml") == relative(PROJECT / "conf", "*.yaml")
     assert relative(site / "runner" / "_schemas", "*.py") == relative(PROJECT / "schemas", "*.py")
+    assert relative(site / "runner", "report/templates/*") == relative(PROJECT / "runner", "report/templates/*")
     code = {file for file in relative(site / "runner", "*.py") if not file.startswith("_schemas/")}
     assert code == relative(PROJECT / "runner", "*.py")
 

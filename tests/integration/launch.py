@@ -28,10 +28,11 @@ from runner.keys.store import open_keyring
 from runner.spec.model import Party
 
 PARTIES = ("alice", "bob", "carol")
-SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
-LONG = ("crypto=ou_2048", "sgb.num_boost_round=400", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+NO_REPORT = "report.html=false"
+SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25", NO_REPORT)
+LONG = ("crypto=ou_2048", "sgb.num_boost_round=400", "sgb.max_depth=2", "sgb.sketch_eps=0.25", NO_REPORT)
 # Deep trees on little data: many splits gain the same, so that the shuffles decide between them.
-DEEP = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=4", "sgb.sketch_eps=0.1")
+DEEP = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=4", "sgb.sketch_eps=0.1", NO_REPORT)
 AT_MOST = 15.0  # seconds from a failure to the end of everything
 GIVE_UP = 120.0
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.processes
 
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "conf" / "experiment").glob("*.yaml"))
 ELSEWHERE = {"breast_cancer_accurate", "wine_multiclass"}  # test_quality.py and test_multiclass.py run them
-SMALL = ("crypto=ou_2048", "sgb.num_boost_round=1", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+SMALL = ("crypto=ou_2048", "sgb.num_boost_round=1", "sgb.max_depth=2", "sgb.sketch_eps=0.25", "report.html=false")
 
 
 PROMISED = {

@@ -19,7 +19,7 @@ from runner.policy.audit import first_broken_line
 
 pytestmark = pytest.mark.processes
 
-SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25")
+SMALL = ("crypto=ou_2048", "sgb.num_boost_round=2", "sgb.max_depth=2", "sgb.sketch_eps=0.25", "report.html=false")
 KEEP = "cluster.keep_messages=true"
 PARTIES = ("alice", "bob", "carol")
 RULES: dict[str, Callable[[Any], Any]] = {

@@ -130,6 +130,26 @@ def test_whole_numbers_are_ids_in_the_order_of_their_values(desk: Desk) -> None:
     assert np.all(np.diff(prepared.ids.astype(int)) > 0)
 
 
+def test_groups_of_the_evaluation_are_texts_and_no_feature_where_ignored(desk: Desk) -> None:
+    desk.contract.write_text(CONTRACT + "    sex: str\n")
+    sex = pl.Series("sex", ["f", "m", None] * (ROWS // 3))
+    split = {"evaluate.group_by": "sex", "data.tables.alice.ignore": ["sex"]}
+    prepared = desk.check(frame().with_columns(sex), **split)
+    assert prepared.names == ("width", "height")
+    assert prepared.groups is not None
+    assert sorted(set(prepared.groups.tolist())) == ["(missing)", "f", "m"]
+    desk.contract.write_text(CONTRACT)
+    assert desk.check(frame(), **{"evaluate.group_by": "width"}).names == ("width", "height")
+
+
+@pytest.mark.parametrize(("column", "where"), [("sex", "contract"), ("height", "height")])
+def test_column_of_groups_must_be_there(desk: Desk, column: str, where: str) -> None:
+    split = {"evaluate.group_by": column, "data.tables.alice.ignore": [column]}
+    with pytest.raises(DataError) as caught:
+        desk.check(frame().drop("height"), **split)
+    assert where in caught.value.where
+
+
 def test_missing_file_is_told_with_its_place(desk: Desk) -> None:
     error = desk.refusal(None)
     assert str(desk.table) in error.where

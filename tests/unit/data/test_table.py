@@ -74,6 +74,27 @@ def test_table_comes_out_of_memory_as_it_went_in(ids: Any, label: Any, truth: An
     assert taken.digest(KEY) == given.digest(KEY)
 
 
+def test_groups_go_along() -> None:
+    given = replace(table(), groups=np.array(["f", "männlich", "(missing)"]))
+    taken = handed_over(given)
+    assert taken.groups is not None
+    assert taken.groups.tolist() == ["f", "männlich", "(missing)"]
+    assert taken.digest(KEY) == given.digest(KEY)
+
+
+def test_counts_have_no_name_and_no_value() -> None:
+    assert table(label=np.array([0.0, np.nan, 7.5])).counts() == {
+        "rows": 3,
+        "training_rows": 2,
+        "test_rows": 1,
+        "features": 2,
+        "types": {"Float64": 1, "Int32": 1},
+        "labels": 2,
+        "labels_not_0": 1,
+    }
+    assert table(label=None).counts()["labels"] is None
+
+
 def test_memory_stays_open_for_the_reader_in_another_process() -> None:
     memory = os.memfd_create("table")
     write_table(table(), memory)
@@ -113,6 +134,7 @@ def test_digest_is_keyed() -> None:
         {"truth": LABEL},
         {"label": None, "truth": LABEL},
         {"owns": np.array([True, False, True])},
+        {"groups": np.array(["f", "m", "f"])},
     ],
 )
 def test_digest_covers_everything(change: dict[str, Any]) -> None:

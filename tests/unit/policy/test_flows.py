@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from runner.policy.flows import OWN_SPLITS, SIGNATURE, SPU, TERMINAL, Flow, flows
+from runner.policy.decide import decide
+from runner.policy.flows import GROUPS, OWN_SPLITS, SIGNATURE, SPU, TABLES, TERMINAL, Flow, flows
 from runner.spec.model import STAGES, Stage
 from runner.spec.parse import parse
 
@@ -45,6 +46,32 @@ def test_training_is_between_the_holder_and_each_other_party(changed: Changed) -
     assert ends(found, "train", "protocol") == {("carol", p) for p in others} | {(p, "carol") for p in others}
     assert ends(found, "train", "metrics") == set()
     assert ends(found, "train", "curves") == {("carol", p) for p in (*others, TERMINAL)}
+
+
+def test_curves_and_tables_of_the_test_go_from_the_evaluator_to_whom_the_policy_names(changed: Changed) -> None:
+    for evaluator, label in (("carol", {}), ("alice", {"label.predict": "alice", "label.predict_column": "target"})):
+        spec = parse(
+            changed(
+                {
+                    **label,
+                    "policy.metrics.recipients": ["carol", "alice"],
+                    "policy.predictions.recipients": ["carol", "alice"],
+                    "policy.curves.recipients": ["bob"],
+                }
+            )
+        )
+        found = [decision for decision in decide(spec) if decision.flow.form == TABLES]
+        assert {(d.flow.sender, d.flow.receiver, d.allowed) for d in found} == {
+            (evaluator, other, other == "bob") for other in {"alice", "bob", "carol"} - {evaluator}
+        }
+        assert not any(decision.flow.needed for decision in found)
+
+
+def test_metrics_by_group_are_a_flow_of_their_own_to_those_who_get_metrics(changed: Changed) -> None:
+    shown = {"policy.metrics.recipients": ["carol", "bob"]}
+    assert [flow for flow in flows(parse(changed(shown))) if flow.form == GROUPS] == []
+    found = flows(parse(changed({**shown, "evaluate.group_by": "sex"})))
+    assert [(f.sender, f.receiver, f.kind) for f in found if f.form == GROUPS] == [("carol", "bob", "metrics")]
 
 
 def test_everybody_tells_everybody_what_align_save_and_load_exchange(changed: Changed) -> None:

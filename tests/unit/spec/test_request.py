@@ -72,7 +72,8 @@ def test_what_a_task_does_not_heed_is_refused(task: str, changes: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("task", "where"), [("verify", "run"), ("reproduce", "run"), ("diff", "run"), ("rekey", "rekey")]
+    ("task", "where"),
+    [("verify", "run"), ("report", "run"), ("reproduce", "run"), ("diff", "run"), ("rekey", "rekey")],
 )
 def test_what_a_task_is_about_must_be_given(task: str, where: str) -> None:
     assert refusal(task).where == where
