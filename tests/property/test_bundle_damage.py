@@ -100,7 +100,10 @@ values = (
 )
 
 
-@given(field=st.sampled_from(Manifest.__struct_fields__), value=values)
+FIELDS = sorted(set(Manifest.__struct_fields__) - {"classes"})  # which is written for several classes only
+
+
+@given(field=st.sampled_from(FIELDS), value=values)
 @settings(max_examples=100, deadline=None)
 def test_any_other_value_in_the_manifest_is_refused(saved: Saved, field: str, value: Any) -> None:
     content = json.loads((saved.folder / MANIFEST).read_bytes())

@@ -30,7 +30,8 @@ def specs(draw: st.DrawFn) -> Spec:
     values["task"] = {"name": "check", "plan": draw(st.sampled_from(sorted(STAGES)))}
     values["label"]["holder"] = draw(st.sampled_from(PARTIES))
     values["predict"]["mode"] = draw(st.sampled_from(["auto", "open_to_label_holder", "sealed"]))
-    values["label"]["predict"] = draw(st.sampled_from(["same", "none"]))
+    measured = values["task"]["plan"] == "cv"  # which is nothing without labels to measure with
+    values["label"]["predict"] = draw(st.sampled_from(["same"] if measured else ["same", "none"]))
     for kind in RESULTS:
         values["policy"][kind]["recipients"] = draw(some_parties)
     values["cluster"]["viewer"] = draw(st.none() | st.sampled_from(PARTIES))

@@ -16,7 +16,7 @@ SIDE = {
     "split_indices": [0, 1, 2],
     "leaf_indices": [3, 4, 5, 6],
 }
-SITE: Any = SimpleNamespace(table=SimpleNamespace(names=("age", "bmi")))
+SITE: Any = SimpleNamespace(preparation=SimpleNamespace(features=("age", "bmi")))
 
 
 def test_split_tree_comes_back_with_its_gains() -> None:
