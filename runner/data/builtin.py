@@ -17,6 +17,7 @@ from runner.files import make_private_dir, write_atomically
 from runner.spec.suggest import advise
 
 PARTIES = ("alice", "bob", "carol")
+BROUGHT = 0.85  # share of the patients that each clinic of unaligned_clinics knows
 
 
 def write_builtin(name: str, party: str, path: Path, id_column: str) -> None:
@@ -38,9 +39,16 @@ def write_builtin(name: str, party: str, path: Path, id_column: str) -> None:
     digits = 4 if rows < 1000 else 5
     ids = {id_column: pl.Series([f"{letter}{row:0{digits}d}" for row in range(rows)])}
     order = np.random.default_rng(list(party.encode())).permutation(rows)
-    frame = pl.DataFrame({**ids, **columns})[order]
+    frame = pl.DataFrame({**ids, **columns})[order[_brought(name, party, rows)[order]]]
     make_private_dir(path.parent)
     write_atomically(path, lambda temporary: frame.write_parquet(temporary))
+
+
+def _brought(name: str, party: str, rows: int) -> NDArray[np.bool_]:
+    """Which rows the party's table has: all, or where parties have different ones, a share drawn with a fixed seed."""
+    if name != "unaligned_clinics":
+        return np.ones(rows, dtype=np.bool_)
+    return np.random.default_rng([7, *party.encode()]).uniform(size=rows) < BROUGHT
 
 
 def _breast_cancer(party: str) -> dict[str, pl.Series]:
@@ -122,6 +130,7 @@ def _lenders(party: str) -> dict[str, pl.Series]:
 
 _MAKERS: dict[str, Callable[[str], dict[str, pl.Series]]] = {
     "breast_cancer": _breast_cancer,
+    "unaligned_clinics": _breast_cancer,
     "clinics": _clinics,
     "diabetes": _diabetes,
     "lenders": _lenders,

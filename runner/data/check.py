@@ -10,12 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runner.data.contract import Contract, build_contract
+from runner.data.ids import join_ids
 from runner.data.split import held_out
 from runner.data.table import PreparedTable
+from runner.data.usable import require_usable
 from runner.errors import DataError
 from runner.files import write_bytes
 from runner.spec.columns import columns_of
-from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
 
 FAILURES = "data_failures.json"
@@ -36,15 +37,12 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
     _validate(party, frame, contract, folder)
-    ordered = frame.sort(spec.data.id)
-    ids = ordered[spec.data.id].to_numpy()
-    if ids.dtype == object:
-        ids = ids.astype(str)
+    ids = join_ids(frame, named.ids)
+    order = np.argsort(ids, kind="stable")
+    ordered, ids = frame[order], ids[order]
     test = _test_rows(spec, ids)
     label = _numbers(ordered, named.label) if named.label in named.read else None
-    if label is not None and isinstance(spec.label, SingleLabel):
-        _refuse_constant(spec, party, label[~test])
-    return PreparedTable(
+    table = PreparedTable(
         ids=ids,
         features=np.ascontiguousarray(ordered.select(pl.col(contract.features).cast(pl.Float64)).to_numpy()),
         names=contract.features,
@@ -54,6 +52,8 @@ def check_table(spec: Spec, party: str, folder: Path) -> PreparedTable:
         truth=_numbers(ordered, named.truth) if named.truth in named.read else None,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
     )
+    require_usable(spec, table)
+    return table
 
 
 def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -61,13 +61,6 @@ def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
     test = held_out(ids, spec.data.split)
     if spec.task.to_run() == "predict":
         return np.ones_like(test)
-    if spec.task.to_run() == "train_predict" and (test.all() or not test.any()):
-        raise DataError(
-            f"the split leaves no {'training' if test.all() else 'test'} rows",
-            where="data.split.test_fraction",
-            why=f"{len(ids)} rows were split at {spec.data.split.test_fraction}",
-            fix="change data.split.test_fraction, or bring more rows",
-        )
     return test
 
 
@@ -75,16 +68,6 @@ def _numbers(frame: pl.DataFrame, column: str | None) -> NDArray[np.float64]:
     """A column as float64; null becomes NaN."""
     values: NDArray[np.float64] = frame[str(column)].cast(pl.Float64).to_numpy()
     return values
-
-
-def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]) -> None:
-    if spec.task.to_run() != "predict" and len(np.unique(training_label)) < 2:
-        raise DataError(
-            "the label is constant in the training rows",
-            where=f"data.tables.{party}, the label's column",
-            why="a model cannot learn to tell apart what is all the same",
-            fix="bring rows with different labels, or change data.split.key",
-        )
 
 
 def _read(party: str, path: Path) -> pl.DataFrame:

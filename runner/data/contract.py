@@ -63,7 +63,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference).to_schema())
     columns = schema.columns
-    for name in (named.id, named.owns, *named.read):
+    for name in (*named.ids, named.owns, *named.read):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
@@ -79,7 +79,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
             why="besides the id and the label it names no column",
             fix="add the party's feature columns to the class",
         )
-    checked = {named.id: _strengthen(columns[named.id], unique=True)}
+    alone = len(named.ids) == 1
+    checked = {name: _strengthen(columns[name], unique=alone) for name in named.ids}
     checked |= {name: _strengthen(columns[name], _finite()) for name in features}
     if named.owns is not None:
         checked[named.owns] = _strengthen(columns[named.owns])
@@ -92,6 +93,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
+    if not alone:
+        schema.unique = list(named.ids)
     return Contract(schema, features)
 
 

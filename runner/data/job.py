@@ -31,7 +31,7 @@ def check_tables(channel: Channel, tables: dict[str, int]) -> int:
         try:
             path = Path(spec.data.tables[party].path)
             if spec.data.builtin is not None and not path.exists():
-                write_builtin(spec.data.builtin, party, path, spec.data.id)
+                write_builtin(spec.data.builtin, party, path, spec.data.id_columns()[0])
             table = check_table(spec, party, folder)
             write_table(table, memory)
         except RunnerError as error:

@@ -57,6 +57,11 @@ class PreparedTable:
             dtypes=tuple(self.dtypes[place] for place in places),
         )
 
+    def with_rows(self, rows: NDArray[np.intp]) -> PreparedTable:
+        """These rows only; ``rows`` has their places, shape (rows kept,), ascending."""
+        parts = {name: getattr(self, name) for name in ("ids", "features", "test", *_OPTIONAL)}
+        return replace(self, **{name: part[rows] for name, part in parts.items() if part is not None})
+
     def digest(self, key: bytes) -> str:
         """Keyed SHA-256 of everything in the table."""
         parts = [self.ids, self.features, self.test, self.label, self.truth, self.owns]

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runner.data.place import contract_path
 from runner.data.table import PreparedTable
 from runner.files import file_digest, make_private_dir, write_json
@@ -51,6 +54,11 @@ class Site:
     def use_features(self, names: tuple[str, ...]) -> None:
         """Go on with these features of the table only, in this order."""
         self.prepared = self.table.with_features(names)
+
+    def keep_rows(self, rows: NDArray[np.intp]) -> None:
+        """Go on with these rows of the table only; ``rows`` has their places, ascending."""
+        self.prepared = self.table.with_rows(rows)
+        self.facts.setdefault("align", {})["table"] = self.prepared.digest(self.derive("table"))
 
     def note(self, stage: str, what: str, content: bytes) -> None:
         """Keep the digest of something that this party worked with or made in a stage."""

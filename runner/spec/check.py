@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from runner.errors import SpecError
+from runner.spec.check_align import check_align
 from runner.spec.check_label import check_label
 from runner.spec.check_predict import check_predict
 from runner.spec.check_task import check_checkpoints, check_task
@@ -34,6 +35,7 @@ def check(spec: Spec) -> None:
         SpecError: naming the first contradiction.
     """
     _check_parties(spec)
+    check_align(spec)
     check_label(spec)
     _check_policy(spec)
     check_predict(spec)

@@ -12,7 +12,7 @@ class Columns(NamedTuple):
     """The columns of a party's table that are no features.
 
     Attributes:
-        id: the row id.
+        ids: those that identify a row together.
         label: the party's (part of the) training label, where it has one.
         truth: the labels that the party compares predictions with, where ``label.predict`` names it.
         owns: the mark of its own rows, where it has one.
@@ -20,7 +20,7 @@ class Columns(NamedTuple):
         read: those of ``label`` and ``truth`` that this task reads; the others may be missing.
     """
 
-    id: str
+    ids: tuple[str, ...]
     label: str | None
     truth: str | None
     owns: str | None
@@ -29,7 +29,9 @@ class Columns(NamedTuple):
 
     def not_features(self) -> set[str]:
         """All of them that are there."""
-        return {column for column in (self.id, self.label, self.truth, self.owns) if column is not None} | self.ignored
+        return {
+            column for column in (*self.ids, self.label, self.truth, self.owns) if column is not None
+        } | self.ignored
 
 
 def columns_of(spec: Spec, party: str) -> Columns:
@@ -44,7 +46,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
     read = {column for column, needed in ((label, reads_label), (truth, reads_truth)) if needed}
     table = spec.data.tables[party]
     return Columns(
-        id=spec.data.id,
+        ids=spec.data.id_columns(),
         label=label,
         truth=truth,
         owns=table.owns,

@@ -55,6 +55,8 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
     match stage:
         case "align":
             align(context)
+            if context.spec.align.selects_rows():
+                _require_floors(context)
         case "label":
             progress.labels = join_labels(context)
         case "train":
