@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -89,7 +90,10 @@ def run(
         make_private_dir(folder / "parties" / party)
     journal = _Journal(listener)
     # A Unix socket's path must be short, and a run folder's may be long.
-    with tempfile.TemporaryDirectory(prefix="sgb-") as sockets, _processes(spec, folder) as (checks, workers):
+    with (
+        tempfile.TemporaryDirectory(prefix="sgb-", dir=_memory()) as sockets,
+        _processes(spec, folder) as (checks, workers),
+    ):
         if checks is not None:
             _check_tables(spec, folder, checks, journal)
         _follow(spec, folder, workers, journal, sockets, original)
@@ -117,7 +121,17 @@ def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template | None, Temp
         yield checks, workers
 
 
-SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes", "pen_strokes", "wine")  # written from scikit-learn's files
+MEMORY, ENOUGH = Path("/dev/shm"), 1 << 30
+
+
+def _memory() -> Path | None:
+    """Where files stay in memory, if there is such a place with room for those of psi; None: the usual place."""
+    there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH
+    return MEMORY if there else None
+
+
+# Written from scikit-learn's files.
+SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes", "pen_strokes", "unaligned_clinics", "wine")
 
 
 def _check_imports(spec: Spec) -> list[str]:

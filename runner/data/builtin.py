@@ -19,6 +19,7 @@ from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
 PARTIES = ("alice", "bob", "carol")
+BROUGHT = 0.85  # share of the patients that each clinic of unaligned_clinics knows
 
 
 def ensure_builtin(spec: Spec, party: str) -> None:
@@ -31,7 +32,7 @@ def ensure_builtin(spec: Spec, party: str) -> None:
     if spec.data.builtin is not None and place is not None and path is not None:
         target = Path(path)
         if target == Path(place) and not target.exists():
-            write_builtin(spec.data.builtin, party, target, spec.data.id)
+            write_builtin(spec.data.builtin, party, target, spec.data.id_columns()[0])
 
 
 def write_builtin(name: str, party: str, path: Path, id_column: str) -> None:
@@ -53,9 +54,16 @@ def write_builtin(name: str, party: str, path: Path, id_column: str) -> None:
     digits = 4 if rows < 1000 else 5
     ids = {id_column: pl.Series([f"{letter}{row:0{digits}d}" for row in range(rows)])}
     order = np.random.default_rng(list(party.encode())).permutation(rows)
-    frame = pl.DataFrame({**ids, **columns})[order]
+    frame = pl.DataFrame({**ids, **columns})[order[_brought(name, party, rows)[order]]]
     make_private_dir(path.parent)
     write_atomically(path, lambda temporary: frame.write_parquet(temporary))
+
+
+def _brought(name: str, party: str, rows: int) -> NDArray[np.bool_]:
+    """Which rows the party's table has: all, or where parties have different ones, a share drawn with a fixed seed."""
+    if name != "unaligned_clinics":
+        return np.ones(rows, dtype=np.bool_)
+    return np.random.default_rng([7, *party.encode()]).uniform(size=rows) < BROUGHT
 
 
 def _breast_cancer(party: str) -> dict[str, pl.Series]:
@@ -159,6 +167,7 @@ def _lenders(party: str) -> dict[str, pl.Series]:
 
 _MAKERS: dict[str, Callable[[str], dict[str, pl.Series]]] = {
     "breast_cancer": _breast_cancer,
+    "unaligned_clinics": _breast_cancer,
     "clinics": _clinics,
     "clinics_raw": clinics_raw,
     "clinics_raw_later": clinics_raw_later,

@@ -11,16 +11,17 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from runner.data.classes import number_classes, require_learnable
+from runner.data.classes import number_classes
 from runner.data.contract import EXACT, Contract, build_contract
+from runner.data.ids import join_ids
 from runner.data.kinds import raw_columns, rules_of
 from runner.data.source import load_table
 from runner.data.split import held_out
 from runner.data.table import CheckedTable
+from runner.data.usable import require_usable
 from runner.errors import DataError
 from runner.files import write_bytes
 from runner.spec.columns import columns_of
-from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
 
 FAILURES = "data_failures.json"
@@ -46,26 +47,20 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
     frame = contract.normalise(frame)
     _validate(party, frame, contract, folder)
     rules = rules_of(spec, party, frame.schema, contract)
-    ordered = frame.sort(spec.data.id)
-    ids = ordered[spec.data.id].to_numpy()
-    if ids.dtype == object:
-        ids = ids.astype(str)
+    ids = join_ids(frame, named.ids)
+    order = np.argsort(ids, kind="stable")
+    ordered, ids = frame[order], ids[order]
     columns = raw_columns(ordered, contract.features, rules)
     if spec.task.to_run() != "predict":
         _refuse_empty(party, columns)
-    test = _test_rows(spec, ids)
     label, classes = _labels(spec, ordered, named.label if named.label in named.read else None)
     truth, truth_classes = _labels(spec, ordered, named.truth if named.truth in named.read else None)
-    if label is not None and isinstance(spec.label, SingleLabel):
-        _refuse_constant(spec, party, label[~test])
-        if classes is not None and "train" in spec.stages():
-            require_learnable(party, label, len(classes), test)
-    return CheckedTable(
+    table = CheckedTable(
         ids=ids,
         columns=columns,
         dtypes=tuple(str(frame.schema[name]) for name in contract.features),
         rules=rules,
-        test=test,
+        test=_test_rows(spec, ids),
         label=label,
         truth=truth,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
@@ -76,6 +71,8 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         truth_classes=truth_classes,
         groups=_texts(ordered, named.group) if named.group is not None else None,
     )
+    require_usable(spec, table)
+    return table
 
 
 def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -85,13 +82,6 @@ def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
         return np.zeros_like(test)
     if spec.task.to_run() == "predict":
         return np.ones_like(test)
-    if spec.task.to_run() == "train_predict" and (test.all() or not test.any()):
-        raise DataError(
-            f"the split leaves no {'training' if test.all() else 'test'} rows",
-            where="data.split.test_fraction",
-            why=f"{len(ids)} rows were split at {spec.data.split.test_fraction}",
-            fix="change data.split.test_fraction, or bring more rows",
-        )
     return test
 
 
@@ -115,16 +105,6 @@ def _numbers(frame: pl.DataFrame, column: str | None) -> NDArray[np.float64]:
 def _texts(frame: pl.DataFrame, column: str) -> NDArray[np.str_]:
     """A column as texts; null has one of its own."""
     return np.array(frame[column].cast(pl.String).fill_null("(missing)").to_list(), dtype=np.str_)
-
-
-def _refuse_constant(spec: Spec, party: str, training_label: NDArray[np.float64]) -> None:
-    if spec.task.to_run() != "predict" and len(np.unique(training_label)) < 2:
-        raise DataError(
-            "the label is constant in the training rows",
-            where=f"data.tables.{party}, the label's column",
-            why="a model cannot learn to tell apart what is all the same",
-            fix="bring rows with different labels, or change data.split.key",
-        )
 
 
 def _refuse_empty(party: str, columns: pa.Table) -> None:

@@ -98,7 +98,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
         schema.columns |= synthetic_columns(spec, party)
     columns = schema.columns
     rules = {name: parse_rules(column.metadata or {}, party, f"{where}, {name}") for name, column in columns.items()}
-    for name in (named.id, named.owns, named.folds, named.group, *sorted(named.read)):
+    for name in (*named.ids, named.owns, named.folds, named.group, *sorted(named.read)):
         if name is not None and name not in columns:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
@@ -114,7 +114,8 @@ def build_contract(spec: Spec, party: str) -> Contract:
             why="besides the id and the label it names no column",
             fix="add the party's feature columns to the class",
         )
-    checked = {named.id: _strengthen(columns[named.id], unique=True)}
+    alone = len(named.ids) == 1
+    checked = {name: _strengthen(columns[name], unique=alone) for name in named.ids}
     nullable = frozenset(name for name in features if columns[name].nullable)
     checked |= {
         name: _strengthen(columns[name], _finite(holes=name in nullable), _exact(), nullable=name in nullable)
@@ -135,7 +136,9 @@ def build_contract(spec: Spec, party: str) -> Contract:
     for name in set(columns) - set(checked):  # what this run does not read may be missing, empty or anything
         checked[name] = pa.Column(None, name=name, required=False, nullable=True)
     schema.columns = checked
-    _refuse_idle_rules(party, columns, rules, (named.id,), where)
+    if not alone:
+        schema.unique = list(named.ids)
+    _refuse_idle_rules(party, columns, rules, named.ids, where)
     return Contract(schema, features, nullable, rules)
 
 

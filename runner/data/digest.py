@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from runner.data.files import TableFile
@@ -23,11 +24,12 @@ def files_digest(files: tuple[TableFile, ...]) -> bytes:
     return digest.digest()
 
 
-def rows_digest(frame: pl.DataFrame, id_column: str) -> bytes:
+def rows_digest(frame: pl.DataFrame, id_columns: Collection[str]) -> bytes:
     """SHA-256 of a table's columns and rows, whatever their order (if ids are unique)."""
     hashing: Any = _Hashing()
     ordered = frame.select(sorted(frame.columns))
-    ordered = ordered.sort(id_column) if id_column in ordered.columns else ordered
+    ids = [name for name in id_columns if name in ordered.columns]
+    ordered = ordered.sort(ids) if ids else ordered
     ordered.rechunk().write_ipc_stream(hashing, compression="uncompressed")
     return bytes(hashing.digest.digest())
 

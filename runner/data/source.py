@@ -83,12 +83,12 @@ class _Reader:
             kinds = [pl.Float64()] * (len(feature_numbers(self._spec, self._party)) + 2)
             self._refuse_too_large(self._spec.data.rows or 0, kinds)
             frame = draw_table(self._spec, self._party)
-            return Loaded(frame, rows_digest(frame, self._spec.data.id))
+            return Loaded(frame, rows_digest(frame, self._spec.data.id_columns()))
         if self._source.sql is not None:
             result = run_query(self._party, self._source, self._refuse_too_large)
             frame = self._emptied(self._arranged(result.lazy()).collect())
             frame = _with_types(self._party, frame, self._types)
-            return Loaded(frame, rows_digest(frame, self._spec.data.id))
+            return Loaded(frame, rows_digest(frame, self._spec.data.id_columns()))
         files = find_files(self._path, self._party)
         return Loaded(self._emptied(self._read(files)), files_digest(files))
 

@@ -56,7 +56,7 @@ def draw_table(spec: Spec, party: str) -> pl.DataFrame:
     named = columns_of(spec, party)
     digits = len(str(rows - 1))
     ids = pl.select(id=pl.lit("S") + pl.int_range(rows).cast(pl.String).str.zfill(digits))["id"]
-    columns: dict[str, pl.Series] = {named.id: ids}
+    columns: dict[str, pl.Series] = dict.fromkeys(named.ids, ids)
     for number in feature_numbers(spec, party):
         columns[_name(number)] = pl.Series(_feature(spec, number))
     labels = {name for name in (named.label, named.truth) if name is not None}

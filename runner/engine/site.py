@@ -85,6 +85,11 @@ class Site:
             raise AssertionError(f"{self.party}'s table was not prepared")
         return self._prepared
 
+    def keep_rows(self, rows: NDArray[np.intp]) -> None:
+        """Go on with these rows of the table only; ``rows`` has their places, ascending."""
+        self.use_table(self.table.with_rows(rows))
+        self.facts.setdefault("align", {})["table"] = self.table.digest(self.derive("table"))
+
     def note(self, stage: str, what: str, content: bytes) -> None:
         """Keep the digest of something that this party worked with or made in a stage."""
         digest = hmac.new(self.derive("facts"), content, hashlib.sha256).hexdigest()

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.errors import PolicyError
-from runner.policy.flows import CLASS_NAMES, SPU, TERMINAL, Flow, flows
+from runner.policy.flows import CLASS_NAMES, ID_FORM_OF, SPU, TERMINAL, Flow, flows
+from runner.spec.align import ID_FORMS
 from runner.spec.model import ALL, Policy, Predictions, Spec
 
 FORMS = ("class", "rounded", "score")  # from the least to the most that it shows
@@ -104,6 +105,8 @@ def _lacking(policy: Policy, flow: Flow, receiver: str, spec: Spec) -> str | Non
         return _lacking_form(policy.predictions, flow, spec)
     if flow.kind == "importance" and flow.form != "party_total" and policy.importance.form != "by_name":
         return "importance.form"
+    if flow.kind == "ids" and ID_FORMS.index(policy.ids.form) < ID_FORMS.index(ID_FORM_OF.get(flow.form, "set")):
+        return "ids.form"
     return None
 
 
@@ -136,6 +139,8 @@ def _remedy(decision: Decision) -> str:
     names = decision.line.endswith((".recipients", ".presence"))
     how = f"name {flow.receiver} in" if names else f"let {flow.receiver} have that by"
     remedy = f"{decision.changed_by} must {how} {decision.line}"
+    if decision.line.endswith("ids.form"):
+        return f"{decision.changed_by} must set {decision.line} to {ID_FORM_OF[flow.form]}, or choose another align=…"
     if flow.kind == "predictions" and flow.stage == "predict" and flow.sender == flow.receiver:
         return f"{remedy}; or set predict.mode=sealed: then the label holder sees no score"
     if flow.stage == "evaluate":

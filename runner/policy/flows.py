@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from runner.spec.align import IN_PAIRS, IdForm
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec, Stage
 
@@ -33,6 +34,13 @@ FOLDS = {
     "group": "the fold of each row, dealt by a column: rows of one value together",
     "time": "the fold of each row, in the order of a column",
 }
+ID_TYPE = "data type of its ids"
+COMMON_IDS = "which of the receiver's ids all parties have, and how many ids it has"
+COMMON_OF_OTHERS = "how many ids the two others have in common"
+COMMON_OF_TWO = "how many ids the two of them have in common"
+IDS_IN_PAIRS = "which of the receiver's ids it has too, where the protocol pairs them, and how many ids it has"
+ID_DIGESTS = "a digest of each of its ids, under a key that all parties have"
+COMMON_ROWS = "number of common rows"
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
@@ -52,6 +60,15 @@ TABLES = "test curves and tables"
 WHOLE_PART = "its whole part of the model"
 CLASSES = "number of classes"
 CLASS_NAMES = "names of the classes"
+
+# The form of policy.ids that each needs; any other needs the least.
+ID_FORM_OF: dict[str, IdForm] = {
+    COMMON_IDS: "common",
+    COMMON_OF_OTHERS: "common",
+    COMMON_OF_TWO: "common",
+    IDS_IN_PAIRS: "pairs",
+    ID_DIGESTS: "digests",
+}
 
 
 class Flow(NamedTuple):
@@ -80,6 +97,10 @@ def flows(spec: Spec) -> list[Flow]:
 
 
 def _align(spec: Spec) -> Iterator[Flow]:
+    if spec.align.selects_rows():
+        yield from _everybody(spec, "align", "ids", ID_TYPE)
+        yield from matching_flows(spec)
+        yield Flow("align", "row_counts", COMMON_ROWS, spec.viewer(), TERMINAL, needed=False)
     yield from _everybody(spec, "align", "ids", IDS)
     for party in spec.data.tables:
         yield Flow("align", "row_counts", ROW_COUNT, party, TERMINAL, needed=False)
@@ -95,6 +116,19 @@ def _folds(spec: Spec) -> Iterator[Flow]:
     for party in spec.party_order():
         if dealer is not None and party != dealer:
             yield Flow("folds", "protocol", FOLDS[spec.cv.by], dealer, party)
+
+
+def matching_flows(spec: Spec) -> Iterator[Flow]:
+    """What finding the common ids shows: of psi's own messages, what they come to."""
+    if spec.align.method == "join_on_digest":
+        yield from _everybody(spec, "align", "ids", ID_DIGESTS)
+        return
+    protocol = spec.align.psi_protocol(len(spec.parties))
+    yield from _everybody(spec, "align", "ids", IDS_IN_PAIRS if protocol in IN_PAIRS else COMMON_IDS)
+    if protocol == "ecdh_3pc":
+        receiver, second, third = spec.party_order()
+        yield Flow("align", "ids", COMMON_OF_OTHERS, second, receiver)
+        yield Flow("align", "ids", COMMON_OF_TWO, third, second)
 
 
 def _label(spec: Spec) -> Iterator[Flow]:

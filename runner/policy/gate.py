@@ -7,7 +7,7 @@ are exchanged inside SecretFlow; the transport counts them and each stage's tota
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,18 @@ class Gate:
             if party in self._audits:
                 self._record("received", decision, party)(plain)
         return plain
+
+    def note_protocol(self, flows: Iterable[Flow]) -> None:
+        """Log at both ends what a protocol of SPU's library is about to show, each party to others.
+
+        Raises:
+            PolicyError: where the policy does not allow one of the flows.
+        """
+        for flow in flows:
+            decision = self._require(flow.stage, flow.kind, flow.form, flow.sender, flow.receiver)
+            for direction, party in (("sent", flow.sender), ("received", flow.receiver)):
+                if party in self._audits:
+                    self._record(direction, decision, party)(flow.form)
 
     def show(self, value: PYUObject, *, stage: Stage, kind: Kind, form: str) -> PYUObject | None:
         """Send ``value`` from its party to the terminal, where the policy allows that; else leave it where it is."""

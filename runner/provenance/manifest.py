@@ -43,6 +43,7 @@ def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, fo
         "party_order": list(spec.party_order()),
         "seeds": {"sgb.seed": spec.sgb.seed, "data.split.key": spec.data.split.key},
         "rows": outcome.rows,
+        "align": {"method": spec.align.method, "protocol": spec.align.psi_protocol(len(spec.parties))},
         "plan": ["validate", *spec.stages()],
         "stages": {stage: outcome.facts.get(stage, {}) for stage in ("validate", *spec.stages())},
         "model": _bundle_id(source, spec) if {"save", "load"} & set(spec.stages()) else None,

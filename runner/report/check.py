@@ -15,13 +15,22 @@ def describe_plan(spec: Spec, decisions: Sequence[Decision]) -> str:
     lines = [
         f"Spec      valid, digest {spec_digest(spec)[:12]}",
         f"Parties   {holder} (label holder), {', '.join(others)}",
-        f"Data      {spec.data.name}, ids in column {spec.data.id}",
+        f"Data      {spec.data.name}, ids in column {' and '.join(spec.data.id_columns())}",
+        *_alignment(spec),
         f"Crypto    {spec.crypto.scheme}, {spec.crypto.key_bits} bits",
         f"Plan      {' → '.join((*(('check tables',) if spec.tables() else ()), *spec.stages()))}",
         "",
         *table([("stage", "what", "from → to", "decision", "form", "by"), *_rows(spec, decisions)]),
     ]
     return "\n".join(lines)
+
+
+def _alignment(spec: Spec) -> list[str]:
+    """How rows find each other, where the plan aligns tables."""
+    if "align" not in spec.stages():
+        return []
+    protocol = spec.align.psi_protocol(len(spec.parties))
+    return [f"Align     {spec.align.method}" + (f", protocol {protocol}" if protocol is not None else "")]
 
 
 def _rows(spec: Spec, decisions: Sequence[Decision]) -> list[tuple[str, ...]]:

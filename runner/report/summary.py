@@ -16,6 +16,8 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
     """The summary, as the viewer may see it. ``arguments`` is the command line as typed."""
     stages, model = spec.stages(), (manifest["hashed"]["model"] or "")[:12]
     lines = []
+    if shown := outcome.shown.get("align"):
+        lines.append(f"Aligned      {shown[0]['rows']} rows that all parties have, by {_method(spec)}")
     if "train" in stages:
         lines += [
             f"Trained      {spec.sgb.objective} {ENGINES[spec.engine()]} on the columns of {len(spec.parties)} parties "
@@ -69,6 +71,11 @@ FLAGS = ("--config-dir", "-cd")
 ABOUT_KEYS = ("parties", "outputs")
 ABOUT_PARTIES = (*ABOUT_KEYS, "data", "policy", "cluster", "experiment")
 ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
+
+
+def _method(spec: Spec) -> str:
+    protocol = spec.align.psi_protocol(len(spec.parties))
+    return f"psi (protocol {protocol})" if protocol is not None else spec.align.method
 
 
 def _label(spec: Spec) -> str:

@@ -15,4 +15,6 @@ def warnings_of(spec: Spec) -> list[str]:
         found.append(f"WARNING: the complete model goes to {at}, who can then tell much about the labels.")
     if spec.sgb.shuffle == "shared" and spec.engine() == "sgb":
         found.append("WARNING: sgb.shuffle=shared lets the label holder undo the shuffles. For comparisons only.")
+    if spec.align.method == "join_on_digest" and "align" in spec.stages():
+        found.append("WARNING: align=join_on_digest lets every party find out which ids the others have, by guessing.")
     return found

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from runner.errors import SpecError
+from runner.spec.check_align import check_align
 from runner.spec.check_drift import check_drift
 from runner.spec.check_label import check_label
 from runner.spec.check_objective import check_objective
@@ -40,6 +41,7 @@ def check(spec: Spec) -> None:
     """
     _check_parties(spec)
     check_sources(spec)
+    check_align(spec)
     check_label(spec)
     check_prepare(spec)
     _check_policy(spec)

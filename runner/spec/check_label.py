@@ -13,9 +13,10 @@ def check_label(spec: Spec) -> None:
     for party in label.columns():
         require_known(party, parties, "label")
     marks = {table.owns for table in spec.data.tables.values()}
-    if spec.data.id in {*label.columns().values(), label.predict_column, *marks}:
+    others = {*label.columns().values(), label.predict_column, *marks}
+    if column := next((name for name in spec.data.id_columns() if name in others), None):
         raise SpecError(
-            f"the id column {spec.data.id!r} is also the label, or the mark of own rows",
+            f"the id column {column!r} is also the label, or the mark of own rows",
             where="label.column",
             why="ids put rows in order, and are nothing else",
             fix="name the label's own column",

@@ -66,7 +66,7 @@ def _check_weights(spec: Spec) -> None:
             why="its label is a number",
             fix="remove label.class_weight; label.weight gives each row a weight",
         )
-    if label.weight is not None and label.weight in (spec.data.id, label.columns().get(label.holder)):
+    if label.weight is not None and label.weight in (*spec.data.id_columns(), label.columns().get(label.holder)):
         raise SpecError(
             f"column {label.weight!r} is also the id or the label",
             where="label.weight",

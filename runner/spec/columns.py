@@ -12,7 +12,7 @@ class Columns(NamedTuple):
     """The columns of a party's table that are no features.
 
     Attributes:
-        id: the row id.
+        ids: those that identify a row together.
         label: the party's (part of the) training label, where it has one.
         truth: the labels that the party compares predictions with, where ``label.predict`` names it.
         owns: the mark of its own rows, where it has one.
@@ -23,7 +23,7 @@ class Columns(NamedTuple):
         read: those of ``label``, ``truth`` and ``weight`` that this task reads; the others may be missing.
     """
 
-    id: str
+    ids: tuple[str, ...]
     label: str | None
     truth: str | None
     owns: str | None
@@ -35,7 +35,7 @@ class Columns(NamedTuple):
 
     def not_features(self) -> set[str]:
         """All of them that are there."""
-        named = (self.id, self.label, self.truth, self.owns, self.folds, self.weight)
+        named = (*self.ids, self.label, self.truth, self.owns, self.folds, self.weight)
         return {column for column in named if column is not None} | self.ignored
 
 
@@ -53,7 +53,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
     read = {column for column, needed in reads if needed}
     table = spec.data.tables[party]
     return Columns(
-        id=spec.data.id,
+        ids=spec.data.id_columns(),
         label=label,
         truth=truth,
         owns=table.owns,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from runner.spec.align import Align, IdForm
 from runner.spec.base import PartyName, Seconds, Section, Share
 from runner.spec.drift import Drift
 from runner.spec.label import NONE, SAME, Label
@@ -100,15 +101,20 @@ class Split(Section, frozen=True, kw_only=True):
 class Data(Drawn, frozen=True, kw_only=True):
     """The parties' tables. ``builtin`` names a bundled data set, written below ``outputs`` at first use.
 
-    ``max_memory`` bounds what one party's table may take, in GiB; by default its share of the memory that is free.
+    ``id`` names the column that identifies a row, or the columns that do so together. ``max_memory`` bounds what one
+    party's table may take, in GiB; by default its share of the memory that is free.
     """
 
     name: str
-    id: str
+    id: str | Annotated[tuple[str, ...], Meta(min_length=1)]
     tables: dict[PartyName, Table]
     split: Split = field(default_factory=Split)
     builtin: str | None = None
     max_memory: Annotated[float, Meta(gt=0)] | None = None
+
+    def id_columns(self) -> tuple[str, ...]:
+        """The columns that identify a row, in their order."""
+        return (self.id,) if isinstance(self.id, str) else self.id
 
     def is_drawn(self) -> bool:
         """Whether the tables are made up, and none is read."""
@@ -187,6 +193,16 @@ class Importance(Recipients, frozen=True, kw_only=True):
     form: Literal["party_total", "by_name"] = "party_total"
 
 
+class Ids(Recipients, frozen=True, kw_only=True):
+    """What the parties may learn of each other's ids, from the least to the most.
+
+    ``set``: whether all have the same. ``common``: which of their own all parties have. ``pairs``: also which of their
+    own one other party has. ``digests``: a keyed digest of each id, against which guesses can be tested.
+    """
+
+    form: IdForm = "set"
+
+
 class Policy(Section, frozen=True, kw_only=True):
     """Which information may reach whom. What is not named here does not move. A party's grants have the same form.
 
@@ -203,7 +219,7 @@ class Policy(Section, frozen=True, kw_only=True):
     model_parts: Recipients = field(default_factory=Recipients)
     complete_model: Recipients = field(default_factory=Recipients)
     row_counts: Recipients = field(default_factory=Recipients)
-    ids: Recipients = field(default_factory=Recipients)
+    ids: Ids = field(default_factory=Ids)
     min_rows: Annotated[int, Meta(ge=0)] = 0
     min_batch: Annotated[int, Meta(ge=0)] = 0
 
@@ -297,6 +313,7 @@ class Spec(Section, frozen=True, kw_only=True):
     sgb: SgbSettings
     crypto: Crypto
     policy: Policy
+    align: Align = field(default_factory=Align)
     train: Train = field(default_factory=Train)
     predict: Predict = field(default_factory=Predict)
     explain: Explain = field(default_factory=Explain)

@@ -1,19 +1,127 @@
-"""Stage `align`: all parties have the same ids, hence, each in the order of its ids, the same rows."""
+"""Stage `align`: every party goes on with the rows whose ids all parties have, each in the order of its ids.
+
+So row by row all parties speak of the same id, whatever the order of their tables.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from secretflow.device import PYUObject
+
+from runner.data.ids import DIGEST_BYTES, id_digests, spelling_of_ids, type_of_ids
+from runner.data.usable import require_usable
+from runner.engine.psi import intersect
 from runner.engine.site import Site
 from runner.errors import DataError
-from runner.policy.flows import IDS
+from runner.files import write_json
+from runner.policy.flows import COMMON_ROWS, ID_DIGESTS, ID_TYPE, IDS, matching_flows
 from runner.stages.context import Context
+
+FACTS = "alignment.json"
 
 
 def align(context: Context) -> None:
-    """Compare the parties' id sets by count and keyed digest; no id leaves its party.
+    """Leave out rows that another party does not have, if the spec says so; make sure that all have the same ids.
+
+    The ids of the rows that are left are compared by count and keyed digest. What else the parties learn of each
+    other's ids depends on ``align.method``: see the flows. ``alignment.json`` tells each party, of its own ids alone,
+    how many are common and how they are written.
 
     Raises:
-        DataError: at every party, where two of them have different ids.
+        DataError: at every party, where ids are of different types, too few are common, or two parties have different
+            ones; at one, where the rows that are left are not fit for training.
     """
+    if context.spec.align.selects_rows():
+        _require_one_type(context)
+        rows = _rows_by_psi(context) if context.spec.align.method == "psi" else _rows_by_digest(context)
+        _keep(context, rows)
+    _require_same_ids(context)
+
+
+def _require_one_type(context: Context) -> None:
+    columns = context.spec.data.id_columns()
+    types = context.everywhere(lambda site: type_of_ids(site.table.ids, columns))
+    found = context.gate.exchange(types, stage="align", kind="ids", form=ID_TYPE)
+    if len(set(found.values())) > 1:
+        raise DataError(
+            "the parties' ids have different data types",
+            where=f"{_named(context)} of data.tables",
+            why="; ".join(f"{party}'s ids are {kind}" for party, kind in found.items()) + ": they can never be equal",
+            fix="let all parties bring them as one type; as text, if some have leading zeros or letters",
+        )
+
+
+def _rows_by_psi(context: Context) -> dict[str, PYUObject]:
+    """Party → the places of its rows that all parties have, by private set intersection."""
+    spec, key = context.spec, _key(context)
+    protocol = spec.align.psi_protocol(len(spec.parties))
+    sockets = context.sockets
+    if protocol is None or sockets is None:
+        raise AssertionError("the spec lets psi run between processes only")
+    context.gate.note_protocol(matching_flows(spec))
+
+    def find(site: Site) -> NDArray[np.intp]:
+        digests = id_digests(site.table.ids, key)
+        seconds = spec.cluster.stage_timeout
+        return intersect(digests, site.party, spec.party_order(), protocol, sockets, seconds).rows
+
+    return context.everywhere(find)
+
+
+def _rows_by_digest(context: Context) -> dict[str, PYUObject]:
+    """Party → the places of its rows that all parties have, by a keyed digest of each id, shown to all."""
+    key = _key(context)
+
+    def digests(site: Site) -> NDArray[np.uint8]:
+        together = b"".join(sorted(id_digests(site.table.ids, key)))  # in an order that tells nothing
+        return np.frombuffer(together, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+
+    shown = context.gate.exchange(context.everywhere(digests), stage="align", kind="ids", form=ID_DIGESTS)
+    common = set.intersection(*({row.tobytes() for row in rows} for rows in shown.values()))
+    return context.everywhere(lambda site: _places(id_digests(site.table.ids, key), common))
+
+
+def _places(digests: list[bytes], common: set[bytes]) -> NDArray[np.intp]:
+    return np.flatnonzero(np.fromiter((digest in common for digest in digests), np.bool_, len(digests)))
+
+
+def _keep(context: Context, rows: Mapping[str, PYUObject]) -> None:
+    """Go on with these rows at every party, if they are enough."""
+    spec, floor = context.spec, max(context.spec.align.min_rows, context.min_rows)
+    where = _named(context)
+
+    def keep(site: Site, places: NDArray[np.intp]) -> dict[str, int]:
+        facts: dict[str, Any] = {"method": spec.align.method, "protocol": spec.align.psi_protocol(len(spec.parties))}
+        facts |= {"common": len(places), "type": type_of_ids(site.table.ids, spec.data.id_columns())}
+        write_json(site.folder / FACTS, {**facts, **spelling_of_ids(site.table.ids)})
+        if len(places) < floor:
+            raise _too_few(site, len(places), floor, where)
+        site.keep_rows(places)
+        require_usable(spec, site.table)
+        return {"rows": len(places)}
+
+    kept = {party: context.at(party, keep, places) for party, places in rows.items()}
+    context.gate.finish(list(kept.values()))
+    viewer = kept[spec.viewer()]
+    context.gate.finish([context.gate.show(viewer, stage="align", kind="row_counts", form=COMMON_ROWS)])
+
+
+def _too_few(site: Site, common: int, floor: int, where: str) -> DataError:
+    return DataError(
+        "the parties have no id in common" if not common else f"the parties have fewer than {floor} ids in common",
+        where=f"{where} of data.tables; align.min_rows, policy.min_rows (the run's, or a party's grants)",
+        why="the tables are of other people, or write the same ids in different ways: spaces, upper and lower case, "
+        "leading zeros",
+        fix=f"compare how each party's ids are written: {FACTS} in its own folder says so; have them written alike",
+    )
+
+
+def _require_same_ids(context: Context) -> None:
+    """Compare the parties' id sets by count and keyed digest; no id leaves its party."""
     key = context.nonce.encode()
 
     def describe(site: Site) -> str:
@@ -25,7 +133,18 @@ def align(context: Context) -> None:
         counts = ", ".join(f"{party} has {text.split()[0]}" for party, text in found.items())
         raise DataError(
             "the parties' ids do not match",
-            where=f"column {context.spec.data.id} of data.tables",
+            where=f"{_named(context)} of data.tables",
             why=f"{counts}, and the sets differ",
-            fix="bring tables of the same ids, of one type and written alike, for instance joined beforehand",
+            fix="bring tables of the same ids, of one type and written alike; or set align=psi to go on with the ids "
+            "that all parties have",
         )
+
+
+def _key(context: Context) -> bytes:
+    """The key of digests of ids: all parties of the run have it, and nobody else."""
+    return bytes.fromhex(context.nonce)
+
+
+def _named(context: Context) -> str:
+    columns: tuple[Any, ...] = context.spec.data.id_columns()
+    return f"column{'s' if len(columns) > 1 else ''} {', '.join(columns)}"

@@ -27,7 +27,8 @@ class Context:
         nonce: a random text of this run that all its parties know, and nobody else.
         bundles: party → the folder of its model part.
         connect_spu: connects the SPU, at the first call.
-        min_rows: the policy's floor under metrics and curves; min_batch: under predictions.
+        min_rows: the policy's floor under metrics, curves and common rows; min_batch: under predictions.
+        sockets: the run's folder for Unix sockets between the parties' processes.
     """
 
     spec: Spec
@@ -39,6 +40,7 @@ class Context:
     connect_spu: Callable[[], SPU]
     min_rows: int = 0
     min_batch: int = 0
+    sockets: Path | None = None
 
     @property
     def spu(self) -> SPU:

@@ -58,6 +58,8 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
     match stage:
         case "align":
             align(context)
+            if context.spec.align.selects_rows() and "folds" not in context.spec.stages():
+                _require_floors(context)
         case "folds":
             cross_validate(context, _trainer(context, curve_wanted=False), _scorer(context))
         case "prepare":

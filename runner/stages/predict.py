@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from secretflow.device import PYUObject, SPUObject
 
+from runner.data.ids import split_ids
 from runner.engine.site import Site
 from runner.files import write_atomically
 from runner.policy.audit import payload_bytes
@@ -134,7 +135,7 @@ def _shape(form: Form, decimals: int, k: int) -> Callable[[Site, Any], Any]:
 
 def _write(spec: Spec, form: Form) -> Any:
     """A function that writes predictions (with ``own_rows``, of the recipient's own rows)."""
-    id_column, own_rows = spec.data.id, spec.policy.predictions.own_rows
+    id_columns, own_rows = spec.data.id_columns(), spec.policy.predictions.own_rows
     has_whole_label = spec.label.mode in ("single", "row_sharded")
 
     def write(site: Site, values: Any, joined: Any, names: list[Any] | None) -> None:
@@ -142,16 +143,19 @@ def _write(spec: Spec, form: Form) -> Any:
         rows = np.flatnonzero(table.test)
         if own_rows:
             rows = rows[_own_rows(site)]
+        told = rows
         if names is not None:
-            columns = {id_column: table.ids[rows], **class_columns(form, values, names)}
+            result = class_columns(form, values, names)
         elif form == "top_k":
-            columns = {id_column: table.ids[rows[values]], "rank": np.arange(1, len(values) + 1)}
+            told, result = rows[values], {"rank": np.arange(1, len(values) + 1)}
         elif form == "class":
-            columns = {id_column: table.ids[rows], "class": values}
+            result = {"class": values}
         else:
-            columns = {id_column: table.ids[rows], "score": np.asarray(values, dtype=np.float32)}
-        site.note("predict", "ids", payload_bytes(columns[id_column]))
-        site.note("predict", form, b"".join(payload_bytes(columns[name]) for name in columns if name != id_column))
+            result = {"score": np.asarray(values, dtype=np.float32)}
+        ids = table.ids[told]
+        site.note("predict", "ids", payload_bytes(ids))
+        site.note("predict", form, b"".join(payload_bytes(column) for column in result.values()))
+        columns = {**split_ids(ids, id_columns), **result}
         # A party's own column is the label itself, or that of its rows; of a joint or secret label it is an input only.
         own = table.label if has_whole_label else None
         label = next((known for known in (table.truth, joined, own) if known is not None), None)

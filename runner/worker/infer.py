@@ -54,13 +54,14 @@ def _draft(spec: Spec, party: str, kind: Any, include_values: bool) -> str:
 
     ensure_builtin(spec, party)
     frame, named = load_table(spec, party).frame, columns_of(spec, party)
-    if named.id not in frame.columns:
+    missing = [name for name in named.ids if name not in frame.columns]
+    if missing:
         raise DataError(
-            f"{party}'s table has no column {named.id!r}",
+            f"{party}'s table has no column {missing[0]!r}",
             where="data.id",
             why="rows are known by it",
             fix="set data.id to the column that names rows at every party",
         )
-    others = {name for name in named.not_features() if name != named.id}
-    columns = infer_columns(frame, (named.id,), others, include_values)
+    others = {name for name in named.not_features() if name not in named.ids}
+    columns = infer_columns(frame, named.ids, others, include_values)
     return draft_text(kind, party, spec.data.name, columns, include_values)

@@ -167,6 +167,7 @@ class _Worker:
             connect_spu=functools.cache(lambda: self._connect_spu(spec)),
             min_rows=floor(spec, self._grants, "min_rows"),
             min_batch=floor(spec, self._grants, "min_batch"),
+            sockets=Path(self._job["sockets"]),
         )
 
     def _connect_spu(self, spec: Spec) -> SPU:

@@ -11,7 +11,8 @@ from support import make_spec
 
 from runner.policy.decide import Grants, decide
 from runner.policy.flows import TERMINAL
-from runner.spec.model import Importance, Labels, Policy, Predictions, Recipients, Spec
+from runner.spec.align import ID_FORMS
+from runner.spec.model import Ids, Importance, Labels, Policy, Predictions, Recipients, Spec
 
 PARTIES = ("alice", "bob", "carol")
 names = st.lists(st.sampled_from((*PARTIES, "all")), unique=True, max_size=3).map(tuple)
@@ -21,9 +22,10 @@ policies = st.builds(
     predictions=st.builds(Predictions, recipients=names, form=forms, own_rows=st.booleans()),
     labels=st.builds(Labels, recipients=names, presence=names),
     importance=st.builds(Importance, recipients=names, form=st.sampled_from(("party_total", "by_name"))),
+    ids=st.builds(Ids, recipients=names, form=st.sampled_from(ID_FORMS)),
     **{
         kind: st.builds(Recipients, recipients=names)
-        for kind in ("metrics", "curves", "model_parts", "complete_model", "row_counts", "ids")
+        for kind in ("metrics", "curves", "model_parts", "complete_model", "row_counts")
     },
 )
 

@@ -10,10 +10,10 @@ from support import make_spec
 from runner.errors import PolicyError
 from runner.policy.decide import Grants, decide, floor, require
 from runner.policy.grants import load_grants
-from runner.spec.model import Policy, Predictions, Recipients, Spec
+from runner.spec.model import Ids, Policy, Predictions, Recipients, Spec
 
-KINDS = ("metrics", "curves", "model_parts", "row_counts", "ids")
-EVERYTHING = {kind: Recipients(recipients=("all",)) for kind in KINDS}
+KINDS = ("metrics", "curves", "model_parts", "row_counts")
+EVERYTHING = {kind: Recipients(recipients=("all",)) for kind in KINDS} | {"ids": Ids(recipients=("all",))}
 GENEROUS = Policy(predictions=Predictions(recipients=("all",)), **EVERYTHING)
 
 

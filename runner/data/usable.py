@@ -1,0 +1,39 @@
+"""Whether the rows of a table are fit for what a run does with them; asked again when rows were left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runner.data.classes import require_learnable
+from runner.data.table import CheckedTable
+from runner.errors import DataError
+from runner.spec.label import SingleLabel
+from runner.spec.model import Spec
+
+
+def require_usable(spec: Spec, table: CheckedTable) -> None:
+    """Refuse a split without training or test rows, a label that is constant in the training rows, and a class
+    that none of them has.
+
+    Raises:
+        DataError: where it is so.
+    """
+    plan, test = spec.task.to_run(), table.test
+    if plan == "train_predict" and (test.all() or not test.any()):
+        raise DataError(
+            f"the split leaves no {'training' if test.all() else 'test'} rows",
+            where="data.split.test_fraction",
+            why=f"{len(test)} rows were split at {spec.data.split.test_fraction}",
+            fix="change data.split.test_fraction, or bring more rows",
+        )
+    if plan == "predict" or table.label is None or not isinstance(spec.label, SingleLabel):
+        return
+    if len(np.unique(table.label[~test])) < 2:
+        raise DataError(
+            "the label is constant in the training rows",
+            where=f"data.tables.{spec.label.holder}, the label's column",
+            why="a model cannot learn to tell apart what is all the same",
+            fix="bring rows with different labels, or change data.split.key",
+        )
+    if table.classes is not None and "train" in spec.stages():
+        require_learnable(spec.label.holder, table.label, len(table.classes), test)

@@ -1,0 +1,110 @@
+"""Private set intersection with SPU's library, over Unix sockets in a folder of the run's own.
+
+Two parties use RR22 (Raghuraman and Rindal 2022), KKRT (Kolesnikov et al. 2016) or ECDH (after Meadows 1986); three a
+form of ECDH in which the first and the second learn how many ids the second and the third have in common; more run KKRT
+or ECDH two by two, round after round, and learn the ids that such two have in common. All are for parties that follow
+the protocol.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.engine.psi_process import REPORT
+from runner.errors import StageError
+from runner.files import PRIVATE_DIR
+from runner.spec.align import Protocol
+
+
+@dataclass(frozen=True)
+class Intersection:
+    """What one party learns of a private set intersection.
+
+    Attributes:
+        rows: the places of its ids that all parties have, shape (common,), ascending.
+        peak_bytes: the most memory that its process took.
+    """
+
+    rows: NDArray[np.intp]
+    peak_bytes: int
+
+
+def intersect(
+    digests: Sequence[bytes], party: str, parties: Sequence[str], protocol: Protocol, sockets: Path, seconds: float
+) -> Intersection:
+    """Find which of ``digests`` all parties have; each party calls this in a process of its own, at the same step.
+
+    The library reads and writes files: they lie in a folder that only this user can enter, hold the digests in a random
+    order (a peer could tell from the places of common ids how many others lie between them), and go at the end.
+
+    Args:
+        digests: one a row, of one length, no two equal.
+        parties: all of them, in the order that all use; the first learns the result first and tells the others.
+        sockets: the run's folder for sockets, which has a short path.
+        seconds: how long the whole may take.
+
+    Raises:
+        StageError: where the protocol fails or takes too long; the party's log has the library's words.
+    """
+    folder = sockets / f"psi-{party}"
+    folder.mkdir(mode=PRIVATE_DIR)
+    try:
+        _write(folder / "in.csv", digests)
+        arguments = {
+            "rank": list(parties).index(party),
+            "addresses": [f"unix:{sockets / f'psi-{name}.s'}" for name in parties],
+            "protocol": protocol,
+            "seconds": seconds,
+            "input": str(folder / "in.csv"),
+            "output": str(folder / "out.csv"),
+            "report": str(folder / REPORT),
+        }
+        _run(party, protocol, arguments, seconds)
+        return _read(folder, digests)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(path: Path, digests: Sequence[bytes]) -> None:
+    order = np.random.default_rng(secrets.randbits(256)).permutation(len(digests))
+    with path.open("w") as file:
+        file.write("id\n")
+        file.writelines(f"{digests[place].hex()}\n" for place in order.tolist())
+
+
+def _run(party: str, protocol: Protocol, arguments: dict[str, object], seconds: float) -> None:
+    command = [sys.executable, "-m", "runner.engine.psi_process", json.dumps(arguments)]
+    why = f"it took more than {seconds:g} s"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        code = subprocess.run(command, check=False, timeout=seconds).returncode
+        if code == 0:
+            return
+        why = f"its process left with code {code}"
+    raise StageError(
+        "the private set intersection failed",
+        where=f"party {party}, protocol {protocol}",
+        why=why,
+        fix="see the party's worker.log in the run folder; raise cluster.stage_timeout if it was slow",
+    )
+
+
+def _read(folder: Path, digests: Sequence[bytes]) -> Intersection:
+    report = json.loads((folder / REPORT).read_bytes())
+    with (folder / "out.csv").open() as file:
+        next(file, None)
+        common = {bytes.fromhex(line.strip().strip('"')) for line in file}
+    rows = np.flatnonzero(np.fromiter((digest in common for digest in digests), np.bool_, len(digests)))
+    if len(rows) != len(common) or len(rows) != report["common"]:
+        raise AssertionError("the intersection is not a part of what was brought")
+    return Intersection(rows, report["peak_bytes"])

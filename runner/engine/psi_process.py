@@ -1,0 +1,80 @@
+"""One party's side of a private set intersection, in a process of its own: ``python -m runner.engine.psi_process``.
+
+SPU's library keeps two copies of its runtime, and an exception that passes from one to the other ends the process. So
+it gets one of its own, which imports the library alone and gives its memory back.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import json
+import os
+import resource
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+REPORT = "report.json"
+
+
+def main(arguments: dict[str, Any]) -> None:
+    """Intersect the column ``id`` of ``input`` with the other parties', and write ``output`` and ``report``.
+
+    Args:
+        arguments: ``rank`` (this party's place among ``addresses``), ``protocol``, ``seconds`` to wait for a message,
+            and the paths.
+    """
+    psi, libspu = _import("spu.libpsi"), _import("spu.libspu")
+    link = _connect(libspu, arguments)
+    config = psi.PsiExecuteConfig(
+        protocol_conf=psi.PsiProtocolConfig(
+            protocol=getattr(psi.PsiProtocol, f"PROTOCOL_{arguments['protocol'].upper()}"),
+            receiver_rank=0,
+            broadcast_result=True,
+            ecdh_params=psi.EcdhParams(curve=psi.EllipticCurveType.CURVE_25519),
+        ),
+        input_params=psi.InputParams(path=arguments["input"], selected_keys=["id"], keys_unique=True),
+        output_params=psi.OutputParams(path=arguments["output"], disable_alignment=True),
+    )
+    result = psi.psi_execute(config, link)
+    report = {
+        "common": result.intersection_count,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    Path(arguments["report"]).write_text(json.dumps(report))
+
+
+def _connect(libspu: Any, arguments: dict[str, Any]) -> Any:
+    """The link to the other parties' processes.
+
+    psi_execute greets the peers once more. A greeting that comes while its receiver still waits for another's first is
+    dropped, and awaited for ever: so nobody goes on before all are connected.
+    """
+    description = libspu.link.Desc()
+    for place, address in enumerate(arguments["addresses"]):
+        description.add_party(str(place), address)
+    patience = int(arguments["seconds"] * 1000)
+    description.recv_timeout_ms = description.http_timeout_ms = patience
+    description.connect_retry_times, description.connect_retry_interval_ms = 240, 250
+    link = libspu.link.create_brpc(description, arguments["rank"])
+    link.barrier()
+    return link
+
+
+def _import(name: str) -> Any:
+    """A compiled module of spu, without running the package's ``__init__``, which imports all of JAX."""
+    if "spu" not in sys.modules:
+        found = importlib.machinery.PathFinder.find_spec("spu")
+        if found is None:
+            raise ImportError("spu was not found", name="spu")
+        package = types.ModuleType("spu")
+        package.__path__ = list(found.submodule_search_locations or ())
+        sys.modules["spu"] = package
+    return importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
+    os._exit(0)  # at once: a link that is taken down waits for peers that have left
