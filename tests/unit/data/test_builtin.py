@@ -82,3 +82,16 @@ def test_unknown_data_set_or_party_is_refused(tmp_path: Path, name: str, party: 
         write_builtin(name, party, tmp_path / "table.parquet", "patient_id")
     assert "breast_cancer" in caught.value.fix
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unaligned_clinics_know_other_patients_with_the_same_measurements(
+    tables: dict[str, pl.DataFrame], tmp_path: Path
+) -> None:
+    known = []
+    for party in PARTIES:
+        write_builtin("unaligned_clinics", party, tmp_path / party / "table.parquet", "patient_id")
+        table = pl.read_parquet(tmp_path / party / "table.parquet")
+        assert table.join(tables[party], on=table.columns, how="semi").height == table.height
+        known.append(set(table["patient_id"]))
+    assert all(400 < len(patients) < 569 for patients in known)
+    assert 300 < len(set.intersection(*known)) < min(map(len, known))

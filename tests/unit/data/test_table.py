@@ -136,3 +136,17 @@ def test_features_are_put_in_another_order_or_left_out() -> None:
     assert whole.with_features(("ü",)).features.shape == (3, 1)
     assert whole.with_features(whole.names) is whole
     assert turned.digest(KEY) != whole.digest(KEY)
+
+
+@pytest.mark.parametrize("owns", [np.array([True, False, True]), None])
+def test_some_rows_keep_everything_of_theirs(owns: Any) -> None:
+    whole = table(owns=owns, truth=LABEL)
+    kept = whole.with_rows(np.array([0, 2]))
+    assert kept.ids.tolist() == ["a", "ccc"]
+    assert kept.features.tolist() == whole.features[[0, 2]].tolist()
+    assert (kept.names, kept.dtypes) == (whole.names, whole.dtypes)
+    for name in ("test", "label", "truth", "owns"):
+        before, after = getattr(whole, name), getattr(kept, name)
+        assert (after is None) == (before is None)
+        assert after is None or after.tolist() == before[[0, 2]].tolist()
+    assert whole.with_rows(np.arange(3)).digest(KEY) == whole.digest(KEY) != kept.digest(KEY)
