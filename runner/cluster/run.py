@@ -91,7 +91,7 @@ def run(
     journal = _Journal(listener)
     # A Unix socket's path must be short, and a run folder's may be long.
     with (
-        tempfile.TemporaryDirectory(prefix="sgb-", dir=_memory()) as sockets,
+        tempfile.TemporaryDirectory(prefix="sgb-", dir=memory_folder()) as sockets,
         _processes(spec, folder) as (checks, workers),
     ):
         if checks is not None:
@@ -124,7 +124,7 @@ def _processes(spec: Spec, folder: Path) -> Iterator[tuple[Template | None, Temp
 MEMORY, ENOUGH = Path("/dev/shm"), 1 << 30
 
 
-def _memory() -> Path | None:
+def memory_folder() -> Path | None:
     """Where files stay in memory, if there is such a place with room for those of psi; None: the usual place."""
     there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH
     return MEMORY if there else None

@@ -124,3 +124,16 @@ def test_unprepared_clinics_are_the_real_measurements(tmp_path: Path) -> None:
     present = table["mean_radius"].is_not_null().to_numpy()
     assert np.array_equal(table["mean_radius"].to_numpy()[present], radius[present])
     assert set(table.filter(pl.col("mean_radius") > 16)["size"].drop_nulls()) == {"large"}
+
+
+def test_unaligned_clinics_know_other_patients_with_the_same_measurements(
+    tables: dict[str, pl.DataFrame], tmp_path: Path
+) -> None:
+    known = []
+    for party in PARTIES:
+        write_builtin("unaligned_clinics", party, tmp_path / party / "table.parquet", "patient_id")
+        table = pl.read_parquet(tmp_path / party / "table.parquet")
+        assert table.join(tables[party], on=table.columns, how="semi").height == table.height
+        known.append(set(table["patient_id"]))
+    assert all(400 < len(patients) < 569 for patients in known)
+    assert 300 < len(set.intersection(*known)) < min(map(len, known))

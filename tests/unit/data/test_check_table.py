@@ -462,3 +462,40 @@ def test_weights_are_no_feature_and_kept_for_training(desk: Desk) -> None:
 )
 def test_weight_that_is_no_number_above_0_is_refused(desk: Desk, weight: Any, check: str) -> None:
     assert check in desk.refusal(weighed(desk, weight), label__weight="weight").why
+
+
+TWO_COLUMNS = CONTRACT.replace(
+    'number: str = pa.Field(str_matches=r"^(P[0-9]+|CANARY-.*)$")', "ward: str\n    bed: int"
+)
+
+
+def wards(desk: Desk) -> pl.DataFrame:
+    """A table whose rows are identified by two columns, each of which repeats."""
+    desk.contract.write_text(TWO_COLUMNS)
+    return frame().select(
+        pl.col("number").str.slice(3).cast(pl.Int64).alias("bed"),
+        pl.col("number").str.slice(0, 3).alias("ward"),
+        pl.col("width", "height", "target"),
+    )
+
+
+def test_two_columns_identify_a_row_together(desk: Desk) -> None:
+    table = wards(desk)
+    ids = desk.check(table, data__id=["ward", "bed"]).ids.tolist()
+    expected = [[ward, bed] for ward, bed in table.select("ward", "bed").rows()]
+    assert ids == sorted(ids)
+    assert sorted(json.loads(value) for value in ids) == sorted(expected)
+    assert desk.check(table, data__id=["ward", "bed"]).names == ("width", "height")
+
+
+def test_two_columns_may_repeat_each_and_not_together(desk: Desk) -> None:
+    table = wards(desk).with_columns(pl.lit("W").alias("ward"), bed=pl.int_range(ROWS) // 2)
+    error = desk.refusal(table, data__id=["ward", "bed"])
+    assert "breaks its contract" in error.what
+    assert "unique" in error.why
+    desk.check(table.with_columns(bed=pl.int_range(ROWS)), data__id=["ward", "bed"])
+
+
+def test_no_column_of_an_id_may_be_null(desk: Desk) -> None:
+    table = put(wards(desk), "ward", None)
+    assert "ward" in desk.refusal(table, data__id=["ward", "bed"]).why

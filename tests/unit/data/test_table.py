@@ -225,3 +225,17 @@ def test_rows_are_taken_in_another_order_or_left_out() -> None:
     assert (some.label.tolist(), some.truth.tolist(), some.owns.tolist()) == ([1.0, 0.0], [0.0, 1.0], [True, True])
     assert some.test.tolist() == [False, False]
     assert whole.with_rows(np.arange(3)).digest(KEY) == whole.digest(KEY)
+
+
+@pytest.mark.parametrize("owns", [np.array([True, False, True]), None])
+def test_some_rows_keep_everything_of_theirs(owns: Any) -> None:
+    whole = table(owns=owns, truth=LABEL)
+    kept = whole.with_rows(np.array([0, 2]))
+    assert kept.ids.tolist() == ["a", "ccc"]
+    assert matrix_of(kept).tolist() == matrix_of(whole)[[0, 2]].tolist()
+    assert (kept.names, kept.dtypes) == (whole.names, whole.dtypes)
+    for name in ("test", "label", "truth", "owns"):
+        before, after = getattr(whole, name), getattr(kept, name)
+        assert (after is None) == (before is None)
+        assert after is None or after.tolist() == before[[0, 2]].tolist()
+    assert whole.with_rows(np.arange(3)).digest(KEY) == whole.digest(KEY) != kept.digest(KEY)

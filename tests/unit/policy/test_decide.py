@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from support import make_spec
 
 from runner.errors import PolicyError
-from runner.policy.decide import Decision, decide, denied, require
+from runner.policy.decide import Decision, Grants, decide, denied, require
 from runner.policy.flows import TERMINAL, Flow
+from runner.spec.align import ID_FORMS
+from runner.spec.model import Ids
 from runner.spec.parse import parse
 
 Changed = Callable[..., dict[str, Any]]
@@ -154,3 +158,28 @@ def test_party_with_the_terminals_name_gets_only_what_it_is_named_for(changed: C
         return
     with pytest.raises(PolicyError):
         require(decide(spec))
+
+
+PSI, PAIRS, DIGESTS = ("align=psi",), ("align=psi", "align.protocol=kkrt_npc"), ("align=join_on_digest",)
+
+
+@pytest.mark.parametrize(("align", "least"), [((), "set"), (PSI, "common"), (PAIRS, "pairs"), (DIGESTS, "digests")])
+@pytest.mark.parametrize("form", ID_FORMS)
+def test_what_an_alignment_shows_of_ids_is_what_the_policy_says(align: tuple[str, ...], least: str, form: str) -> None:
+    decisions = decide(make_spec(*align, f"policy.ids.form={form}"))
+    if ID_FORMS.index(form) >= ID_FORMS.index(least):  # type: ignore[arg-type]
+        require(decisions)
+        return
+    with pytest.raises(PolicyError) as denied:
+        require(decisions)
+    assert denied.value.where == "policy.ids.form"
+    assert f"to {least}" in denied.value.fix
+
+
+def test_grants_that_do_not_speak_of_ids_allow_no_intersection() -> None:
+    spec = make_spec("align=psi")
+    grants = {"bob": Grants(replace(spec.policy, ids=Ids(recipients=("all",))), "bob.yaml")}
+    with pytest.raises(PolicyError) as denied:
+        require(decide(spec, grants))
+    assert denied.value.where == "bob.yaml: ids.form"
+    assert "bob's own grants must set" in denied.value.fix

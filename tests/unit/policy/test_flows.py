@@ -9,7 +9,23 @@ from typing import Any
 import pytest
 
 from runner.policy.decide import decide
-from runner.policy.flows import GROUPS, OWN_SPLITS, SIGNATURE, SPU, TABLES, TERMINAL, Flow, flows
+from runner.policy.flows import (
+    COMMON_IDS,
+    COMMON_OF_OTHERS,
+    COMMON_OF_TWO,
+    GROUPS,
+    ID_DIGESTS,
+    ID_TYPE,
+    IDS,
+    IDS_IN_PAIRS,
+    OWN_SPLITS,
+    SIGNATURE,
+    SPU,
+    TABLES,
+    TERMINAL,
+    Flow,
+    flows,
+)
 from runner.spec.model import STAGES, Stage
 from runner.spec.parse import parse
 
@@ -165,3 +181,19 @@ def test_an_import_tells_the_holder_alone_who_splits_what(changed: Changed) -> N
         ("bob", "carol"),
     }
     assert {flow.kind for flow in found} == {"model_parts"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "forms"),
+    [
+        ({}, set()),
+        ({"align.method": "join_on_digest"}, {ID_TYPE, ID_DIGESTS}),
+        ({"align.method": "psi"}, {ID_TYPE, COMMON_IDS, COMMON_OF_OTHERS, COMMON_OF_TWO}),
+        ({"align.method": "psi", "align.protocol": "kkrt_npc"}, {ID_TYPE, IDS_IN_PAIRS}),
+    ],
+)
+def test_each_way_to_align_says_what_it_shows(changed: Changed, changes: dict[str, Any], forms: set[str]) -> None:
+    found = [flow for flow in flows(parse(changed(changes))) if flow.kind == "ids"]
+    assert {flow.form for flow in found} == forms | {IDS}
+    for form in forms - {COMMON_OF_OTHERS, COMMON_OF_TWO}:
+        assert {(flow.sender, flow.receiver) for flow in found if flow.form == form} == EVERY_PAIR

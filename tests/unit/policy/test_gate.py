@@ -168,3 +168,13 @@ def test_payload_is_the_same_bytes_at_both_ends() -> None:
     assert payload_bytes(array) == payload_bytes(np.asfortranarray(array))
     others = [array.reshape(3, 2), array.astype(np.float32), array + 1, array.tolist()]
     assert len({payload_bytes(array), *map(payload_bytes, others)}) == 5
+
+
+def test_protocol_of_a_library_is_logged_at_both_ends_before_it_runs(tmp_path: Path, devices: dict[str, Any]) -> None:
+    house = House(tmp_path, devices, [decision("carol", "bob")])
+    house.gate.note_protocol([Flow("predict", "predictions", "score", "carol", "bob")])
+    (sent,), (received,) = house.log("carol"), house.log("bob")
+    assert (sent["direction"], received["direction"]) == ("sent", "received")
+    assert sent["allowed_by"] == received["allowed_by"] == LINE
+    with pytest.raises(PolicyError):
+        house.gate.note_protocol([Flow("predict", "predictions", "score", "bob", "carol")])

@@ -1,0 +1,67 @@
+"""Private set intersection with the real library, each party in a process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner.data.ids import id_digests
+from runner.engine.psi import Intersection, intersect
+from runner.errors import StageError
+from runner.spec.align import Protocol
+
+KEY = b"k" * 32
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short path: a socket's name has few bytes."""
+    with tempfile.TemporaryDirectory(prefix="psi-") as folder:
+        yield Path(folder)
+
+
+def digests(*ids: int) -> list[bytes]:
+    return id_digests(np.array(ids), KEY)
+
+
+def meet(folder: Path, protocol: Protocol, *own: list[bytes]) -> list[Intersection]:
+    """What each party learns, with its digests in ``own``."""
+    parties = [f"p{place}" for place in range(len(own))]
+
+    def join(place: int) -> Intersection:
+        return intersect(own[place], parties[place], parties, protocol, folder, 60.0)
+
+    with ThreadPoolExecutor(len(own)) as threads:
+        return list(threads.map(join, range(len(own))))
+
+
+CASES: list[tuple[Protocol, int]] = [("rr22", 2), ("kkrt", 2), ("ecdh", 2), ("ecdh_3pc", 3), ("kkrt_npc", 4)]
+
+
+@pytest.mark.parametrize(("protocol", "parties"), CASES)
+def test_everybody_finds_its_rows_that_all_have(short: Path, protocol: Protocol, parties: int) -> None:
+    own = [list(range(100 + place, 130 + 2 * place)) for place in range(parties)]
+    own[1] = own[1][::-1]  # in another order
+    found = meet(short, protocol, *(digests(*ids) for ids in own))
+    common = set(range(100 + parties - 1, 130))
+    for ids, result in zip(own, found, strict=True):
+        assert result.rows.tolist() == [place for place, value in enumerate(ids) if value in common]
+    assert not [path for path in short.iterdir() if path.is_dir()], "a party's files are left"
+
+
+@pytest.mark.parametrize(("protocol", "parties"), [("rr22", 2), ("ecdh_3pc", 3), ("kkrt_npc", 4)])
+def test_no_common_id_is_an_answer(short: Path, protocol: Protocol, parties: int) -> None:
+    own = [digests(*range(10 * place, 10 * place + 10)) for place in range(parties)]
+    assert [result.rows.tolist() for result in meet(short, protocol, *own)] == [[]] * parties
+
+
+def test_a_peer_that_never_comes_ends_the_wait(short: Path) -> None:
+    with pytest.raises(StageError) as failed:
+        intersect(digests(1, 2), "alice", ["alice", "bob"], "rr22", short, 3.0)
+    assert "alice" in failed.value.where
+    assert not [path for path in short.iterdir() if path.is_dir()]
