@@ -131,7 +131,10 @@ def memory_folder() -> Path | None:
 
 
 # Written from scikit-learn's files.
-SKLEARN_DATA = ("breast_cancer", "clinics", "diabetes", "pen_strokes", "unaligned_clinics", "wine")
+SKLEARN_DATA = (
+    *("breast_cancer", "clinics", "clinics_raw", "clinics_raw_later", "diabetes", "pen_strokes"),
+    *("unaligned_clinics", "unaligned_clinics_raw", "wine"),
+)
 
 
 def _check_imports(spec: Spec) -> list[str]:

@@ -19,7 +19,8 @@ from runner.spec.model import Spec
 from runner.spec.suggest import advise
 
 PARTIES = ("alice", "bob", "carol")
-BROUGHT = 0.85  # share of the patients that each clinic of unaligned_clinics knows
+UNALIGNED = ("unaligned_clinics", "unaligned_clinics_raw")
+BROUGHT = 0.85  # share of the patients that each of their clinics knows
 
 
 def ensure_builtin(spec: Spec, party: str) -> None:
@@ -61,7 +62,7 @@ def write_builtin(name: str, party: str, path: Path, id_column: str) -> None:
 
 def _brought(name: str, party: str, rows: int) -> NDArray[np.bool_]:
     """Which rows the party's table has: all, or where parties have different ones, a share drawn with a fixed seed."""
-    if name != "unaligned_clinics":
+    if name not in UNALIGNED:
         return np.ones(rows, dtype=np.bool_)
     return np.random.default_rng([7, *party.encode()]).uniform(size=rows) < BROUGHT
 
@@ -171,6 +172,7 @@ _MAKERS: dict[str, Callable[[str], dict[str, pl.Series]]] = {
     "clinics": _clinics,
     "clinics_raw": clinics_raw,
     "clinics_raw_later": clinics_raw_later,
+    "unaligned_clinics_raw": clinics_raw,
     "diabetes": _diabetes,
     "lenders": _lenders,
     "pen_strokes": _pen_strokes,

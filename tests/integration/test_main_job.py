@@ -30,7 +30,7 @@ STAGES = [
     "check tables",
     "open cluster",
     "align ids",
-    "prepare columns",
+    "prepare",
     "join labels",
     "train",
     "save bundle",
@@ -290,7 +290,7 @@ def test_saved_model_gives_the_same_scores(applied: Finished, main_run: Finished
 
 def test_applying_a_model_trains_nothing(applied: Finished, main_run: Finished) -> None:
     assert re.findall(r"^(.+?) +done in", applied.ended.out, flags=re.MULTILINE) == [
-        stage for stage in STAGES if stage not in ("prepare columns", "join labels", "train", "save bundle")
+        stage for stage in STAGES if stage not in ("prepare", "join labels", "train", "save bundle")
     ]
     assert not applied.own("carol", "bundle").exists()
     assert applied.json("manifest.json")["hashed"]["model"] == main_run.json("manifest.json")["hashed"]["model"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_tables import made_table
+from made_tables import made_table, matrix_of
 from support import make_spec
 
 from runner.data.table import CheckedTable
