@@ -6,17 +6,20 @@ it gets one of its own, which imports the library alone and gives its memory bac
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.machinery
 import json
 import os
 import resource
+import signal
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
 REPORT = "report.json"
+_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: dict[str, Any]) -> None:
@@ -26,6 +29,7 @@ def main(arguments: dict[str, Any]) -> None:
         arguments: ``rank`` (this party's place among ``addresses``), ``protocol``, ``seconds`` to wait for a message,
             and the paths.
     """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # leave with the party's worker, however that ends
     psi, libspu = _import("spu.libpsi"), _import("spu.libspu")
     link = _connect(libspu, arguments)
     config = psi.PsiExecuteConfig(

@@ -69,7 +69,7 @@ def _export(spec: Spec, model: str, folder: Path) -> list[str]:
 
 FLAGS = ("--config-dir", "-cd")
 ABOUT_KEYS = ("parties", "outputs")
-ABOUT_PARTIES = (*ABOUT_KEYS, "data", "policy", "cluster", "experiment")
+ABOUT_PARTIES = (*ABOUT_KEYS, "data", "align", "policy", "cluster", "experiment")
 ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
 
 

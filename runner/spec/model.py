@@ -393,6 +393,10 @@ class Spec(Section, frozen=True, kw_only=True):
         sealed = "predict" in self.stages() and self.predict_mode() == "sealed"
         return trains_on_shares or labels_on_shares or sealed
 
+    def needs_processes(self) -> bool:
+        """Whether the plan needs a process for each party, which debug mode does not have."""
+        return self.needs_spu() or ("align" in self.stages() and self.align.method == "psi")
+
     def evaluator(self) -> str | None:
         """The party that compares scores with labels, or None where the plan has no evaluation."""
         if "evaluate" not in self.stages() or self.label.predict == NONE:

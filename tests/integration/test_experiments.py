@@ -40,7 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("experiment", sorted(set(EXPERIMENTS) - ELSEWHERE))
 def test_experiment_runs(experiment: str, home: Path) -> None:
     before = set(home.glob("outputs/2*/*"))
-    mode = "local" if make_spec(f"experiment={experiment}").needs_spu() else "debug"
+    mode = "local" if make_spec(f"experiment={experiment}").needs_processes() else "debug"
     done = type_command(f"experiment={experiment}", f"cluster={mode}", *SMALL, cwd=home)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = set(home.glob("outputs/2*/*")) - before

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+from support import PROJECT
 
 from runner.data.ids import id_digests
 from runner.engine.psi import Intersection, intersect
@@ -58,6 +63,23 @@ def test_everybody_finds_its_rows_that_all_have(short: Path, protocol: Protocol,
 def test_no_common_id_is_an_answer(short: Path, protocol: Protocol, parties: int) -> None:
     own = [digests(*range(10 * place, 10 * place + 10)) for place in range(parties)]
     assert [result.rows.tolist() for result in meet(short, protocol, *own)] == [[]] * parties
+
+
+def test_it_does_not_outlive_its_worker(short: Path) -> None:
+    waiting = f"""
+from pathlib import Path
+from runner.engine.psi import intersect
+intersect([b"1" * 16], "alice", ["alice", "bob"], "rr22", Path({str(short)!r}), 60.0)
+"""
+    worker = psutil.Popen([sys.executable, "-c", waiting], env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    limit = time.monotonic() + 30
+    while not (short / "psi-alice.s").exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    (side,) = worker.children()
+    worker.kill()
+    worker.wait()
+    side.wait(timeout=5)
+    assert not side.is_running()
 
 
 def test_a_peer_that_never_comes_ends_the_wait(short: Path) -> None:

@@ -47,6 +47,12 @@ def test_contradiction_is_refused(changed: Changed, changes: dict[str, Any], whe
     assert refused.value.fix
 
 
+def test_psi_needs_a_process_for_each_party() -> None:
+    assert make_spec("align=psi").needs_processes()
+    assert not make_spec().needs_processes()
+    assert not make_spec("task=export", "model=x", "align=psi", "cluster=debug").needs_processes()
+
+
 @pytest.mark.parametrize("protocol", ["ecdh_3pc", "kkrt_npc", "ecdh_npc"])
 def test_protocol_that_fits_is_taken(changed: Changed, protocol: str) -> None:
     assert parse(changed({**PSI, "align.protocol": protocol})).align.psi_protocol(3) == protocol
