@@ -48,6 +48,7 @@ def main(arguments: dict[str, Any]) -> None:
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     Path(arguments["report"]).write_text(json.dumps(report))
+    link.stop_link()  # waits until the peers have all that was sent to them, and are done as well
 
 
 def _connect(libspu: Any, arguments: dict[str, Any]) -> Any:
@@ -81,4 +82,4 @@ def _import(name: str) -> Any:
 
 if __name__ == "__main__":
     main(json.loads(sys.argv[1]))
-    os._exit(0)  # at once: a link that is taken down waits for peers that have left
+    os._exit(0)  # at once: the library leaves threads behind

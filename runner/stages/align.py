@@ -94,16 +94,20 @@ def _keep(context: Context, rows: Mapping[str, PYUObject]) -> None:
     spec, floor = context.spec, max(context.spec.align.min_rows, context.min_rows)
     where = _named(context)
 
-    def keep(site: Site, places: NDArray[np.intp]) -> dict[str, int]:
+    def describe(site: Site, places: NDArray[np.intp]) -> None:
         facts: dict[str, Any] = {"method": spec.align.method, "protocol": spec.align.psi_protocol(len(spec.parties))}
         facts |= {"common": len(places), "type": type_of_ids(site.table.ids, spec.data.id_columns())}
         write_json(site.folder / FACTS, {**facts, **spelling_of_ids(site.table.ids)})
+
+    def keep(site: Site, places: NDArray[np.intp]) -> dict[str, int]:
         if len(places) < floor:
             raise _too_few(site, len(places), floor, where)
         site.keep_rows(places)
         require_usable(spec, site.table)
         return {"rows": len(places)}
 
+    # Everybody's facts are written before anybody's failure ends the run.
+    context.gate.finish([context.at(party, describe, places) for party, places in rows.items()])
     kept = {party: context.at(party, keep, places) for party, places in rows.items()}
     context.gate.finish(list(kept.values()))
     viewer = kept[spec.viewer()]
