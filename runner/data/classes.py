@@ -23,8 +23,13 @@ def is_whole(dtype: pl.DataType) -> bool:
     return dtype.is_integer() or dtype == pl.Boolean
 
 
-def require_learnable(party: str, codes: NDArray[np.float64], classes: int, test: NDArray[np.bool_]) -> None:
+def require_learnable(
+    party: str, codes: NDArray[np.float64], classes: int, test: NDArray[np.bool_], key: str = "data.split.key"
+) -> None:
     """Refuse a label that is no handful of classes, or one with a class of which no row is learnt.
+
+    Args:
+        key: the setting by which rows are held out.
 
     Raises:
         DataError: with counts only.
@@ -43,5 +48,5 @@ def require_learnable(party: str, codes: NDArray[np.float64], classes: int, test
             f"{unseen} of {classes} classes have no training row",
             where=where,
             why="all their rows are held out, and a model cannot learn a class that it never sees",
-            fix="bring more rows of rare classes, leave these out, or change data.split.key",
+            fix=f"bring more rows of rare classes, leave these out, or change {key}",
         )

@@ -39,7 +39,9 @@ def blocks_of(
     if by == "random" or values is None:
         return _deal(order, folds, "KFold")
     if by == "stratified":
-        _require(int(np.unique(values, return_counts=True)[1].min()), folds, "rows of the rarest class")
+        known = values[~np.isnan(values)]
+        _require(int(np.unique(known, return_counts=True)[1].min()), folds, "rows of the rarest class")
+        values = np.where(np.isnan(values), np.max(known) + 1, values)  # rows without a label are dealt evenly, too
         return _deal(order, folds, "StratifiedKFold", y=values[order])
     if by == "group":
         _require(len(np.unique(values)), folds, "groups")

@@ -71,6 +71,6 @@ def spelling_of_ids(ids: NDArray[np.generic]) -> dict[str, Any]:
 def _plain(column: pl.Series) -> NDArray[np.generic]:
     """Whole numbers of any width as int64, so that an id has one form; what is no number as text; the rest as it is."""
     values: NDArray[np.generic] = column.to_numpy()
-    if values.dtype.kind in "iu" and values.dtype != np.uint64:
+    if values.dtype.kind in "iu" and values.max(initial=0) <= np.iinfo(np.int64).max:
         return values.astype(np.int64)
     return values.astype(np.str_) if values.dtype == object else values

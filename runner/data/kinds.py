@@ -93,7 +93,14 @@ def _refuse_kind(party: str, name: str, where: str, rule: Rule) -> None:
 
 
 def _require_label(spec: Spec, party: str, name: str, where: str) -> None:
-    """Target encoding needs the whole label before training, at the party that may see it."""
+    """Target encoding needs a label with a mean, the whole of it before training, at the party that may see it."""
+    if spec.sgb.objective == "multiclass":
+        raise DataError(
+            f"{party}'s column {name!r} cannot be encoded by the label",
+            where=f"{where}, metadata 'prepare'",
+            why="with sgb.objective=multiclass the label is a name, and the mean of classes' numbers says nothing",
+            fix="use encode onehot, ordinal or frequency",
+        )
     if party != spec.label.holder or spec.label.mode != "single":
         raise DataError(
             f"{party}'s column {name!r} cannot be encoded by the label",

@@ -81,6 +81,16 @@ class CheckedTable:
         parts = {name: part[rows] for name in _OF_ROWS if (part := getattr(self, name)) is not None}
         return replace(self, ids=self.ids[rows], columns=self.columns.take(rows), test=self.test[rows], **parts)
 
+    def with_own_classes(self) -> CheckedTable:
+        """The same with no classes but those of its rows, numbered anew."""
+        changed: dict[str, Any] = {}
+        for label, classes in zip(("label", "truth"), _CLASSES, strict=True):
+            names = getattr(self, classes)
+            if names is not None:
+                there, codes = np.unique(getattr(self, label), return_inverse=True)
+                changed |= {label: codes.reshape(-1).astype(np.float64), classes: names[there.astype(np.intp)]}
+        return replace(self, **changed)
+
     def counts(self) -> dict[str, Any]:
         """What the party may read of its own table in its report: how much of what, and no value or name."""
         label = self.truth if self.truth is not None else self.label

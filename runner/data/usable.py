@@ -19,6 +19,7 @@ def require_usable(spec: Spec, table: CheckedTable) -> None:
         DataError: where it is so.
     """
     plan, test = spec.task.to_run(), table.test
+    key = "cv.by or cv.key" if plan == "cv" else "data.split.key"  # what decides which rows are held out
     if plan == "train_predict" and (test.all() or not test.any()):
         raise DataError(
             f"the split leaves no {'training' if test.all() else 'test'} rows",
@@ -33,7 +34,7 @@ def require_usable(spec: Spec, table: CheckedTable) -> None:
             "the label is constant in the training rows",
             where=f"data.tables.{spec.label.holder}, the label's column",
             why="a model cannot learn to tell apart what is all the same",
-            fix="bring rows with different labels, or change data.split.key",
+            fix=f"bring rows with different labels, or change {key}",
         )
     if table.classes is not None and "train" in spec.stages():
-        require_learnable(spec.label.holder, table.label, len(table.classes), test)
+        require_learnable(spec.label.holder, table.label, len(table.classes), test, key)

@@ -87,7 +87,7 @@ class Site:
 
     def keep_rows(self, rows: NDArray[np.intp]) -> None:
         """Go on with these rows of the table only; ``rows`` has their places, ascending."""
-        self.use_table(self.table.with_rows(rows))
+        self.use_table(self.table.with_rows(rows).with_own_classes())
         self.facts.setdefault("align", {})["table"] = self.table.digest(self.derive("table"))
 
     def note(self, stage: str, what: str, content: bytes) -> None:

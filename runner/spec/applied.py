@@ -14,13 +14,12 @@ FIXED = (
     "sgb=",
     "crypto.",
     "crypto=",
+    "label.",
     "label=",
-    "label.holder=",
-    "label.column=",
-    "label.weight=",
-    "label.class_weight",
     "prepare.",
     "prepare=",
+    "cv.",
+    "cv=",
 )
 OF_PREDICTION = ("predict", "predict_column")  # of the label section, this run's own
 
@@ -37,11 +36,13 @@ def settle_applied(config: DictConfig, overrides: Sequence[str], saved: Mapping[
     Raises:
         SpecError: for an override of what the training decided.
     """
+    own = tuple(f"label.{name}=" for name in OF_PREDICTION)
     for override in overrides:
-        if override.lstrip("+").startswith(FIXED):
+        setting = override.lstrip("+~")
+        if setting.startswith(FIXED) and not setting.startswith(own):
             raise SpecError(
                 f"{override!r} has no effect",
-                where=override.partition("=")[0],
+                where=setting.partition("=")[0],
                 why=f"task={plan} takes a model as it was trained",
                 fix="remove the override, or train a model with it",
             )
@@ -52,7 +53,11 @@ def settle_applied(config: DictConfig, overrides: Sequence[str], saved: Mapping[
             label[name] = config.label[name]
     settled = config.copy()
     OmegaConf.set_struct(settled, False)
+    cv = dict(saved.get("cv", {}))
+    if "at" in cv:
+        cv["at"] = names.get(cv["at"], cv["at"])
     taken = {"sgb": saved["sgb"], "crypto": saved["crypto"], "label": label, "prepare": saved.get("prepare", {})}
+    taken["cv"] = cv
     for section, values in OmegaConf.create(taken).items():
         settled[section] = values
     return settled

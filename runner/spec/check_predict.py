@@ -62,6 +62,13 @@ def _check_evaluate(spec: Spec) -> None:
             why="each is one line of a table",
             fix="name each once",
         )
+    if settings.group_by is not None and spec.task.to_run() == "cv":
+        raise SpecError(
+            f"evaluate.group_by = {settings.group_by!r} has no effect",
+            where="evaluate.group_by",
+            why="a cross-validation tells the metrics of each fold, and of no group",
+            fix="remove it, or use task=train_predict",
+        )
     if settings.group_by is not None and "evaluate" in spec.stages() and spec.evaluator() is None:
         raise SpecError(
             f"evaluate.group_by = {settings.group_by!r} has no effect",

@@ -119,6 +119,8 @@ def check_checkpoints(spec: Spec) -> None:
 
 
 def _check_folds(spec: Spec) -> None:
+    if spec.task.to_run() in APPLIES_MODEL:
+        return  # they are those of the training
     cv, by_column = spec.cv, spec.cv.by in ("group", "time")
     if by_column:
         for name, value in (("at", cv.at), ("column", cv.column)):

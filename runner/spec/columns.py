@@ -52,6 +52,7 @@ def columns_of(spec: Spec, party: str) -> Columns:
     reads = ((label, reads_label), (truth, reads_truth), (weight, "train" in spec.stages()))
     read = {column for column, needed in reads if needed}
     table = spec.data.tables[party]
+    dealt_in_training = {spec.cv.column} if plan == "predict" and spec.cv.at == party and spec.cv.column else set()
     return Columns(
         ids=spec.data.id_columns(),
         label=label,
@@ -60,6 +61,6 @@ def columns_of(spec: Spec, party: str) -> Columns:
         folds=spec.cv.column if plan == "cv" and spec.cv.at == party else None,
         weight=weight,
         group=spec.evaluate.group_by if spec.evaluator() == party else None,
-        ignored=frozenset(table.ignore),
+        ignored=frozenset(table.ignore) | dealt_in_training,
         read=frozenset(column for column in read if column is not None),
     )

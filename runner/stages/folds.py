@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,12 @@ from secretflow.device import PYUObject
 
 from runner.data.folds import blocks_of, rows_of_fold
 from runner.data.table import CheckedTable
+from runner.data.usable import require_usable
 from runner.engine.site import Site
-from runner.files import canonical_json, write_json
+from runner.files import write_json
 from runner.policy.audit import payload_bytes
 from runner.policy.flows import FOLD_METRICS, FOLDS
-from runner.spec.model import FoldsBy
+from runner.spec.model import Spec
 from runner.stages.context import Context
 from runner.stages.evaluate import assess
 from runner.stages.floors import require_test_rows, require_training_rows
@@ -44,7 +46,7 @@ def cross_validate(context: Context, train: Trainer, score: Scorer) -> None:
     found = []
     for fold in range(cv.folds):
         next(iter(context.sites.values())).emit(event="fold", fold=fold)
-        take = _taker(whole, fold, cv.by)
+        take = _taker(context.spec, whole, fold)
         context.gate.finish([context.at(party, take, dealt) for party, dealt in blocks.items()])
         require_training_rows(context)
         require_test_rows(context)
@@ -97,13 +99,14 @@ def _dealt(context: Context, site: Site, values: Any) -> Any:
     return blocks_of(site.table.ids, cv.folds, cv.key, cv.by, values)
 
 
-def _taker(whole: Mapping[str, CheckedTable], fold: int, by: FoldsBy) -> Callable[[Site, Any], None]:
-    """Give a party the rows of one fold, of which some are held out."""
+def _taker(spec: Spec, whole: Mapping[str, CheckedTable], fold: int) -> Callable[[Site, Any], None]:
+    """Give a party the rows of one fold, of which some are held out; a fold that leaves no two labels is refused."""
 
     def take(site: Site, blocks: Any) -> None:
         site.note("folds", "blocks", payload_bytes(blocks))
-        rows, test = rows_of_fold(blocks, fold, by)
+        rows, test = rows_of_fold(blocks, fold, spec.cv.by)
         site.use_table(replace(whole[site.party].with_rows(rows), test=test))
+        require_usable(spec, site.table)
 
     return take
 
@@ -120,5 +123,5 @@ def _deliver(context: Context, summary: PYUObject) -> None:
 
 
 def _write(site: Site, summary: dict[str, Any]) -> None:
-    site.note("evaluate", "metrics", canonical_json(summary))
+    site.note("evaluate", "metrics", json.dumps(summary, sort_keys=True).encode())  # a metric may be NaN
     write_json(site.folder / FOLDS_FILE, summary)

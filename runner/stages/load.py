@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secretflow.device import PYUObject
@@ -106,7 +107,9 @@ def collect_parts(context: Context, at: str) -> PYUObject:
 
     def gather(site: Site, *parts: dict[str, Any]) -> list[dict[str, Any]]:
         if site.checked is not None:
-            _require_columns(site, *map(preparation_of, parts))
+            preparations = [preparation_of(part) for part in parts]
+            _refuse_shared_names(site, preparations)
+            _require_columns(site, *preparations)
         return list(parts)
 
     parts = context.at(at, gather, *received)
@@ -159,6 +162,25 @@ def _make_features(site: Site, part: dict[str, Any]) -> None:
     if extra:
         site.emit(event="notice", text=f"{site.party}: {extra} of its columns are not in the model, and are not used")
     apply_preparation(site, preparation)
+
+
+def _refuse_shared_names(site: Site, preparations: Sequence[Preparation]) -> None:
+    """One table has one column of a name; two parties' columns of that name may say different things.
+
+    Raises:
+        BundleError: that all may read; the names go to the party's own folder.
+    """
+    counted = Counter(name for preparation in preparations for name in preparation.names)
+    shared = sorted(name for name, times in counted.items() if times > 1)
+    if shared:
+        write_json(site.folder / MISMATCH_FILE, {"of_several_parties": shared})
+        raise BundleError(
+            "the complete model cannot be applied to one table",
+            where="predict.mode",
+            why=f"{len(shared)} of its columns have a name that columns of several parties had in the training",
+            fix="set predict.mode=auto, or train a model of columns with names of their own; "
+            f"{site.party} finds the names in {site.folder / MISMATCH_FILE}",
+        )
 
 
 def _require_columns(site: Site, *preparations: Preparation) -> int:

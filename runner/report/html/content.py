@@ -10,7 +10,7 @@ from typing import Any
 from runner.errors import BundleError
 from runner.policy.audit import read_log
 from runner.report.html.flows import flow_table, own_flows, who_sees_what
-from runner.report.html.origin import provenance, settings, this_run
+from runner.report.html.origin import own_overrides, provenance, settings, this_run
 from runner.report.names import NAMES
 
 # Every file of a party's own that a report is made from; secrets, predictions and the model are not among them.
@@ -44,12 +44,13 @@ def gather(run: Path, party: str, manifest: Mapping[str, Any]) -> dict[str, Any]
         "metrics": _metrics((files["cv"] or {}).get("mean") or files["metrics"]),
         "why_no_metrics": _why_no_metrics(hashed, party),
         "parties": hashed["party_order"],
+        "has_model": "save" in hashed["plan"],
         "seen": who_sees_what(hashed, party),
         "flows": flow_table(hashed, party),
         "own_flows": own_flows(entries),
         "log": {"lines": len(entries), "whole": broken is None},
         "settings": settings(hashed, party),
-        "typed": manifest["typed"]["overrides"],
+        "typed": own_overrides(manifest["typed"]["overrides"], party),
         "provenance": provenance(hashed, party, manifest["digest"]),
         "run": this_run(run, manifest, party, [entry["time"] for entry in entries]),
         "names": NAMES,
@@ -101,7 +102,11 @@ def _outcome(hashed: Mapping[str, Any], data: Mapping[str, Any] | None) -> str:
     plan = spec["task"]["plan"] if spec["task"]["name"] == "check" else spec["task"]["name"]
     what = f"{spec['sgb']['objective']} {engine} model of the columns of {len(hashed['party_order'])} parties"
     sentence = PLANS.get(plan, "Ran {what}").format(what=what)
-    rows = f" Rows: {data['training_rows']:,} for training, {data['test_rows']:,} scored." if data else ""
+    rows = ""
+    if data and plan == "cv":
+        rows = f" Rows: {data['rows']:,}, dealt into {spec['cv']['folds']} folds."
+    elif data:
+        rows = f" Rows: {data['training_rows']:,} for training, {data['test_rows']:,} scored."
     return f"{sentence}.{rows}"
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SECTIONS = ("sgb", "label", "crypto", "predict", "evaluate", "explain", "export")
+SECTIONS = ("align", "prepare", "sgb", "label", "crypto", "cv", "predict", "evaluate", "explain", "export", "drift")
+OF_PLAN = {"cv": "cv", "drift": "predict", "export": "export"}  # sections that count with one task only
 MAIN_PACKAGES = ("runner", "python", "secretflow", "spu", "sf-heu", "jax", "numpy", "polars", "pandera", "cryptography")
 
 
@@ -17,8 +18,20 @@ def settings(hashed: Mapping[str, Any], party: str) -> dict[str, list[tuple[str,
     data = {name: spec["data"][name] for name in ("name", "id", "split", "builtin")}
     data["own table"] = spec["data"]["tables"].get(party)
     policy = {name: spec["policy"][name] for name in ("name", "min_rows", "min_batch")}
-    chosen = {"data": data, "policy": policy, **{name: spec[name] for name in SECTIONS if name in spec}}
+    plan = spec["task"]["name"]
+    sections = [name for name in SECTIONS if name in spec and OF_PLAN.get(name, plan) == plan]
+    chosen = {"data": data, "policy": policy, **{name: spec[name] for name in sections}}
     return {section: [(name, _text(value)) for name, value in _flat(values)] for section, values in chosen.items()}
+
+
+def own_overrides(overrides: Sequence[str], party: str) -> list[str]:
+    """What was typed, but for the settings of other parties' tables."""
+    return [
+        override
+        for override in overrides
+        if not (setting := override.lstrip("+~")).startswith("data.tables")
+        or setting.startswith((f"data.tables.{party}.", f"data.tables.{party}="))
+    ]
 
 
 def _flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:

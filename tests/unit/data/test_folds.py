@@ -88,3 +88,12 @@ def test_by_time_nothing_later_is_trained_on_and_no_block_is_empty(times: list[i
 def test_what_cannot_be_dealt_is_refused(by: FoldsBy, values: list[int] | None, what: str) -> None:
     with pytest.raises(DataError, match=f"too few {what} for the folds"):
         blocks_of(ids_of(4), 5 if by == "random" else 3, "k", by, None if values is None else np.array(values))
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_rows_without_a_label_are_dealt_evenly_too() -> None:
+    label = np.where(np.arange(100) % 5 == 0, np.nan, np.arange(100) % 2)
+    blocks = blocks_of(ids_of(100), 4, "k", "stratified", label)
+    assert [int(np.isnan(label[blocks == fold]).sum()) for fold in range(4)] == [5] * 4
+    assert [int((label[blocks == fold] == 1).sum()) for fold in range(4)] == [10] * 4
+    blocks_of(ids_of(100), 4, "k", "stratified", np.where(np.arange(100) == 7, np.nan, np.arange(100) % 2))

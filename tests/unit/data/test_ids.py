@@ -22,7 +22,7 @@ def joined(**columns: Any) -> Any:
     return join_ids(pl.DataFrame(columns), tuple(columns))
 
 
-@pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt16, pl.Int32, pl.UInt32, pl.Int64])
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.UInt16, pl.Int32, pl.UInt32, pl.Int64, pl.UInt64])
 def test_whole_numbers_of_any_width_are_the_same_ids(dtype: Any) -> None:
     ids = joined(a=pl.Series([3, 100], dtype=dtype))
     assert ids.dtype == np.int64

@@ -148,6 +148,7 @@ def test_word_that_means_nothing_is_told(desk: Desk) -> None:
 def test_label_is_used_by_a_holder_that_has_it_whole(desk: Desk) -> None:
     field = 'nullable=True, metadata={"prepare": {"encode": "target"}}'
     assert desk.check(*series("text"), field).rules[1].categories.encode == "target"
+    assert "multiclass" in desk.refusal(*series("text"), field, sgb__objective="multiclass").why
     error = desk.refusal(
         *series("text"), field, **{"label.holder": "carol", "policy.predictions.recipients": ["carol"]}
     )

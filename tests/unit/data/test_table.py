@@ -239,3 +239,21 @@ def test_some_rows_keep_everything_of_theirs(owns: Any) -> None:
         assert (after is None) == (before is None)
         assert after is None or after.tolist() == before[[0, 2]].tolist()
     assert whole.with_rows(np.arange(3)).digest(KEY) == whole.digest(KEY) != kept.digest(KEY)
+
+
+def test_rows_that_are_left_keep_their_classes_and_no_others_are_known() -> None:
+    codes, names = np.array([2.0, 0.0, 2.0]), np.array(["a", "b", "c"])
+    whole = replace(table(label=codes, truth=codes), classes=names, truth_classes=np.array([7, 8, 9]))
+    left = whole.with_rows(np.array([0, 2])).with_own_classes()
+    assert left.classes is not None
+    assert left.truth_classes is not None
+    assert left.classes.tolist() == ["c"]
+    assert left.truth_classes.tolist() == [9]
+    assert left.label is not None
+    assert left.label.tolist() == [0.0, 0.0]
+    own = whole.with_own_classes()
+    assert own.classes is not None
+    assert own.classes.tolist() == ["a", "c"]
+    assert own.label is not None
+    assert own.label.tolist() == [1.0, 0.0, 1.0]
+    assert table().with_own_classes().label is LABEL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_tables import made_table
@@ -36,3 +38,17 @@ def test_label_that_has_become_constant_is_refused() -> None:
 
 def test_a_model_is_applied_to_whatever_there_is() -> None:
     require_usable(make_spec("task=predict", "model=x"), TABLE.with_rows(np.array([1])))
+
+
+def test_fold_that_leaves_no_two_labels_is_refused_with_its_own_settings() -> None:
+    label, spec = np.array([0.0, 1.0, 0.0, 1.0]), make_spec("task=cv")
+    with pytest.raises(DataError) as caught:
+        require_usable(spec, replace(TABLE, label=label))
+    assert "cv.by" in caught.value.fix
+
+
+def test_class_of_which_no_fold_row_is_learnt_is_refused_with_its_own_settings() -> None:
+    several = replace(TABLE, label=np.array([0.0, 2.0, 1.0, 2.0]), classes=np.array(["a", "b", "c"]))
+    with pytest.raises(DataError, match="1 of 3 classes") as caught:
+        require_usable(make_spec("task=cv", "sgb.objective=multiclass"), several)
+    assert "cv.by" in caught.value.fix

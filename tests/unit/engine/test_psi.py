@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from support import PROJECT
 
 from runner.data.ids import id_digests
 from runner.engine.psi import Intersection, intersect
+from runner.engine.psi_process import _wait_for_all
 from runner.errors import StageError
 from runner.spec.align import Protocol
 
@@ -87,3 +88,14 @@ def test_a_peer_that_never_comes_ends_the_wait(short: Path) -> None:
         intersect(digests(1, 2), "alice", ["alice", "bob"], "rr22", short, 3.0)
     assert "alice" in failed.value.where
     assert not [path for path in short.iterdir() if path.is_dir()]
+
+
+def test_no_side_leaves_while_another_may_still_wait_for_it(short: Path) -> None:
+    order = {"rank": 0, "addresses": [f"unix:{short}/psi-alice.s", f"unix:{short}/psi-bob.s"]}
+    with ThreadPoolExecutor(1) as threads:
+        leaving = threads.submit(_wait_for_all, order)
+        left = wait([leaving], timeout=0.2).done
+        (short / "psi-bob.s.done").touch()
+        leaving.result(timeout=5)
+    assert not left
+    assert (short / "psi-alice.s.done").exists()

@@ -53,6 +53,7 @@ def refusal(values: dict[str, Any]) -> SpecError:
         ({"evaluate.thresholds": [1.0]}, "evaluate.thresholds", "< 1"),
         ({"evaluate.bootstrap": -1}, "evaluate.bootstrap", ">= 0"),
         ({"evaluate.group_by": "sex", "label.predict": "none"}, "evaluate.group_by", "label.predict"),
+        ({"evaluate.group_by": "sex", "task.name": "cv"}, "evaluate.group_by", "train_predict"),
         ({"task.name": "predict"}, "model", "model=<run folder"),
         ({"model": "outputs/some/run"}, "model", "task=predict"),
         ({"task.name": "train", "model": "outputs/some/run"}, "model", "task=predict"),
