@@ -41,9 +41,9 @@ def binary_metrics(label: Array, score: Array) -> Measure:
     def measure(weights: Array) -> Mapping[str, Array]:
         weights = weights[:, order]
         total = weights.sum(axis=1)
-        right, named, same, loss, squares, *bins = _sums(weights, summed)
+        right, named, same, loss, squares, *bins = weighted_sums(weights, summed)
         return {
-            **_ranking(positive, starts, weights),
+            **ranking(positive, starts, weights),
             "accuracy": same / total,
             "log_loss": loss / total,
             "f1": np.divide(2 * right, named, out=np.zeros_like(right), where=named > 0),
@@ -60,7 +60,7 @@ def regression_metrics(label: Array, score: Array, power: float = 0.0) -> Measur
     summed = np.vstack([residual**2, label, label**2, np.abs(residual), unit_deviance(label, score, power)])
 
     def measure(weights: Array) -> Mapping[str, Array]:
-        squares, mean, label_squares, size, deviance = _sums(weights, summed) / weights.sum(axis=1)
+        squares, mean, label_squares, size, deviance = weighted_sums(weights, summed) / weights.sum(axis=1)
         spread = label_squares - mean**2
         defined = spread > 1e-12 * label_squares
         return {
@@ -86,7 +86,7 @@ def unit_deviance(label: Array, score: Array, power: float) -> Array:
     return found
 
 
-def _ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Array) -> dict[str, Array]:
+def ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Array) -> dict[str, Array]:
     """What depends on the order of the scores alone: rows from the highest score down, in steps at ``starts``."""
     hits, misses = weights * positive, weights * ~positive
     if len(starts) < len(positive):
@@ -106,7 +106,7 @@ def _ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Ar
         }
 
 
-def _sums(weights: Array, values: Array) -> Array:
+def weighted_sums(weights: Array, values: Array) -> Array:
     """Shape (values, sets): weighted sums, in an order that no number of threads changes, as BLAS's would be."""
     found: Array = np.einsum("ij,kj->ki", weights, values)
     return found
