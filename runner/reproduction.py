@@ -95,11 +95,11 @@ def _free_ports(spec: Spec) -> dict[str, int]:
 
 
 def _other_cluster(spec: Spec) -> Cluster:
-    if spec.needs_spu():
+    if spec.needs_processes():
         raise SpecError(
             "this run cannot be repeated in one process",
             where="reproduce.vary",
-            why="it computes on secret shares, which needs a process for each party",
+            why="it computes on secret shares or intersects ids in private, which needs a process for each party",
             fix="leave cluster out of reproduce.vary",
         )
     mode = "debug" if spec.cluster.mode == "local" else "local"

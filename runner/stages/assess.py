@@ -87,7 +87,7 @@ def metrics_by_group(task: Task, label: Any, score: Any, groups: Any, floor: int
     for place in shown:
         rows = groups == names[place]
         metrics = scalar_metrics(task, label[rows], score[rows])
-        metrics = _plain(shared_metrics(task, metrics, label[rows], score[rows], floor))
+        metrics = plain(shared_metrics(task, metrics, label[rows], score[rows], floor))
         found.append({"group": str(names[place]), "rows": int(counts[place]), **metrics})
     return {
         "column": task.settings.group_by,
@@ -96,7 +96,7 @@ def metrics_by_group(task: Task, label: Any, score: Any, groups: Any, floor: int
     }
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same with None for NaN, which JSON does not have."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()

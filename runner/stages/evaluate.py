@@ -17,7 +17,7 @@ from runner.files import write_json
 from runner.policy.flows import GROUPS, METRICS, TABLES
 from runner.spec.label import SAME
 from runner.spec.model import Spec
-from runner.stages.assess import Task, metrics_by_group, scalar_metrics, shared_metrics, tables
+from runner.stages.assess import Task, metrics_by_group, plain, scalar_metrics, shared_metrics, tables
 from runner.stages.class_metrics import named, named_groups, named_tables
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
@@ -157,7 +157,7 @@ def _assess(task: Task, floor: int) -> Callable[[Site, Any, Any], dict[str, Any]
         known = ~np.isnan(label)
         require_rows("a metric", int(known.sum()), floor)
         label, score = label[known], np.asarray(scores)[known]
-        metrics = scalar_metrics(task, label, score)
+        metrics = plain(scalar_metrics(task, label, score))
         found = {
             "own_metrics": metrics,
             "metrics": shared_metrics(task, metrics, label, score, floor),
