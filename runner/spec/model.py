@@ -76,7 +76,7 @@ class Party(Section, frozen=True, kw_only=True):
 
 
 class Table(Section, frozen=True, kw_only=True):
-    """One party's table, and the contract that it keeps: ``file.py:Class``, a pandera DataFrameModel.
+    """One party's table, and the contract that it keeps: ``file.py:Class`` (pandera) or ``file.yaml:Name``.
 
     ``path`` is a file, a folder of files (``year=2024/`` gives a column), or a pattern such as ``part-*.parquet``;
     ``source`` says how it is read, or names a query in its place.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.stages.metrics import LEAST
 from runner.stages.weighted import Measure, ranking, weighted_sums
 
 Array = NDArray[np.float64]
@@ -26,7 +27,7 @@ def class_metrics(label: Any, scores: Any) -> Measure:
     """
     label, scores = np.asarray(label, dtype=np.int64), np.asarray(scores, dtype=np.float64)
     chosen, numbers = scores.argmax(axis=1), np.arange(scores.shape[1])
-    own = np.clip(scores[np.arange(len(label)), label], float(np.finfo(np.float32).eps), 1)
+    own = np.clip(scores[np.arange(len(label)), label], LEAST, 1)
     of, said = label == numbers[:, None], chosen == numbers[:, None]
     summed = np.vstack([-np.log(own), label == chosen, of, said, of & said])
     areas = [_area(of[at], scores[:, at]) for at in numbers]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.stages.metrics import THRESHOLD
+from runner.stages.metrics import LEAST, THRESHOLD, unit_deviance
 
 Array = NDArray[np.float64]
 CALIBRATION_BINS = 10
@@ -30,8 +30,7 @@ def binary_metrics(label: Array, score: Array) -> Measure:
     order = np.argsort(-score, kind="stable")
     label, score = label[order], score[order]
     chosen, positive = score >= THRESHOLD, label == 1
-    limit = float(np.finfo(np.float32).eps)
-    clipped = np.clip(score, limit, 1 - limit)
+    clipped = np.clip(score, LEAST, 1 - LEAST)
     loss = -np.where(positive, np.log(clipped), np.log(1 - clipped))
     named = chosen.astype(np.float64) + positive
     columns = [chosen & positive, named, chosen == positive, loss, (label - score) ** 2]
@@ -71,19 +70,6 @@ def regression_metrics(label: Array, score: Array, power: float = 0.0) -> Measur
         }
 
     return measure
-
-
-def unit_deviance(label: Array, score: Array, power: float) -> Array:
-    """Tweedie deviance of each row (Jørgensen, 1987), for ``power`` 0 or strictly between 1 and 2."""
-    if power == 0:
-        return (label - score) ** 2
-    score = np.maximum(score, np.finfo(np.float64).tiny)
-    found: Array = 2 * (
-        label ** (2 - power) / ((1 - power) * (2 - power))
-        - label * score ** (1 - power) / (1 - power)
-        + score ** (2 - power) / (2 - power)
-    )
-    return found
 
 
 def ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Array) -> dict[str, Array]:
