@@ -99,7 +99,7 @@ def _other_cluster(spec: Spec) -> Cluster:
         raise SpecError(
             "this run cannot be repeated in one process",
             where="reproduce.vary",
-            why="it computes on secret shares or intersects ids in private, which needs a process for each party",
+            why="secret shares and private set intersection need a process for each party",
             fix="leave cluster out of reproduce.vary",
         )
     mode = "debug" if spec.cluster.mode == "local" else "local"

@@ -102,13 +102,6 @@ def _require_label(spec: Spec, party: str, name: str, where: str) -> None:
             f"label.mode={spec.label.mode}",
             fix="use encode onehot, ordinal or frequency",
         )
-    if spec.sgb.objective == "multiclass":
-        raise DataError(
-            f"{party}'s column {name!r} cannot be encoded by the label",
-            where=f"{where}, metadata 'prepare'",
-            why="a level would become the mean of its rows' labels, and several classes have no mean",
-            fix="use encode onehot, ordinal or frequency",
-        )
 
 
 def raw_columns(frame: pl.DataFrame, features: Iterable[str], rules: Iterable[Rule]) -> pa.Table:

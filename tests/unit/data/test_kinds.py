@@ -152,8 +152,6 @@ def test_label_is_used_by_a_holder_that_has_it_whole(desk: Desk) -> None:
         *series("text"), field, **{"label.holder": "carol", "policy.predictions.recipients": ["carol"]}
     )
     assert "here it is carol" in error.why
-    error = desk.refusal(*series("text"), field, **{"sgb.objective": "multiclass"})
-    assert "several classes have no mean" in error.why
 
 
 def test_column_without_any_value_is_told_unless_a_model_is_applied(desk: Desk) -> None:
