@@ -12,7 +12,8 @@ from typing import NamedTuple
 from runner.errors import PolicyError
 from runner.policy.flows import CLASS_NAMES, ID_FORM_OF, SPU, TERMINAL, Flow, flows
 from runner.spec.align import ID_FORMS
-from runner.spec.model import ALL, Policy, Predictions, Spec
+from runner.spec.model import Spec
+from runner.spec.policy import ALL, Policy, Predictions
 
 FORMS = ("class", "rounded", "score")  # from the least to the most that it shows
 PROTOCOL_LINE = "parties (the protocol's own messages)"

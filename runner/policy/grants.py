@@ -15,7 +15,8 @@ import msgspec
 
 from runner.errors import PolicyError
 from runner.policy.decide import Grants
-from runner.spec.model import Policy, Spec
+from runner.spec.model import Spec
+from runner.spec.policy import Policy
 
 GRANTS = "grants.yaml"
 

@@ -24,11 +24,6 @@ class Comparison(NamedTuple):
     first: tuple[str, str, str] | None
     causes: tuple[str, ...]
 
-    @property
-    def identical(self) -> bool:
-        """Whether every result has the same bits."""
-        return self.first is None
-
 
 def compare(original: Hashed, repeated: Hashed) -> Comparison:
     """Compare two runs stage by stage."""

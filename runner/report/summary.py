@@ -109,9 +109,17 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
         return f"at {recipients} only; this terminal is {spec.viewer()}'s, who may not see them"
     if "folds" in spec.stages():
         means, deviations = shown[0]["mean"], shown[0]["sd"]
-        listed = (f"{NAMES[name]} {mean:.4f} ({deviations[name]:.4f})" for name, mean in means.items() if name in NAMES)
+        listed = (
+            f"{NAMES[name]} {_number(mean)} ({_number(deviations[name])})"
+            for name, mean in means.items()
+            if name in NAMES
+        )
         return ", ".join(listed) + "; mean (standard deviation) over the folds"
-    return ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in shown[0].items() if name in NAMES)
+    return ", ".join(f"{NAMES[name]} {_number(value)}" for name, value in shown[0].items() if name in NAMES)
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"
 
 
 def _dealt(spec: Spec) -> str:

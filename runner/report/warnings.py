@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runner.spec.model import ALL, Spec
+from runner.spec.model import Spec
+from runner.spec.policy import ALL
 
 
 def warnings_of(spec: Spec) -> list[str]:

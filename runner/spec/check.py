@@ -14,13 +14,8 @@ from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
 from runner.spec.check_source import check_sources
 from runner.spec.check_task import check_checkpoints, check_task
-from runner.spec.model import (
-    ALL,
-    PLAIN_SCHEMES,
-    RECIPIENT_KINDS,
-    RESERVED_NAMES,
-    Spec,
-)
+from runner.spec.model import PLAIN_SCHEMES, RESERVED_NAMES, Spec
+from runner.spec.policy import ALL, RECIPIENT_KINDS
 from runner.spec.suggest import advise, require_known
 
 METRICS_BY_OBJECTIVE = {

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from runner.spec.align import Align, IdForm
+from runner.spec.align import Align
 from runner.spec.base import PartyName, Seconds, Section, Share
 from runner.spec.drift import Drift
 from runner.spec.label import NONE, SAME, Label
+from runner.spec.policy import ALL, Policy
 from runner.spec.prepare import Prepare
 from runner.spec.sgb import SgbSettings
 from runner.spec.source import Drawn, Source
@@ -22,7 +23,6 @@ Engine = Literal["sgb", "ss_xgb"]
 PredictMode = Literal["open_to_label_holder", "sealed", "complete"]
 ExportFormat = Literal["secretflow", "serving", "xgboost", "onnx"]
 FoldsBy = Literal["random", "stratified", "group", "time"]
-Form = Literal["score", "rounded", "class", "top_k"]
 
 STAGES: dict[Plan, tuple[Stage, ...]] = {
     "train_predict": ("align", "prepare", "label", "train", "explain", "save", "load", "predict", "evaluate"),
@@ -35,18 +35,6 @@ STAGES: dict[Plan, tuple[Stage, ...]] = {
 APPLIES_MODEL: tuple[Plan, ...] = ("predict", "export")  # plans that begin with a saved model
 COMPLETE_FORMATS: tuple[ExportFormat, ...] = ("xgboost", "onnx")  # one file with all parties' parts
 PLAIN_SCHEMES = ("mock", "plain", "none")
-ALL = "all"  # in a policy: every party of the run
-RECIPIENT_KINDS = (
-    "predictions",
-    "labels",
-    "metrics",
-    "curves",
-    "importance",
-    "model_parts",
-    "complete_model",
-    "row_counts",
-    "ids",
-)
 RESERVED_NAMES = (ALL, "none", "same", "nobody", "spu", "terminal")
 
 
@@ -76,7 +64,7 @@ class Party(Section, frozen=True, kw_only=True):
 
 
 class Table(Section, frozen=True, kw_only=True):
-    """One party's table, and the contract that it keeps: ``file.py:Class``, a pandera DataFrameModel.
+    """One party's table, and the contract that it keeps: ``file.py:Class`` (pandera) or ``file.yaml:Name``.
 
     ``path`` is a file, a folder of files (``year=2024/`` gives a column), or a pattern such as ``part-*.parquet``;
     ``source`` says how it is read, or names a query in its place.
@@ -150,78 +138,6 @@ class Crypto(Section, frozen=True, kw_only=True):
 
     scheme: Literal["ou", "paillier", "zpaillier", "mock", "plain", "none"] = "ou"
     key_bits: Annotated[int, Meta(ge=1024, le=8192, multiple_of=1024)] = 3072
-
-
-class Recipients(Section, frozen=True, kw_only=True):
-    """The parties to whom something may go (``all``: every party of the run); nobody, if none is named."""
-
-    recipients: tuple[PartyName, ...] = ()
-
-    def includes(self, party: str) -> bool:
-        """Whether ``party`` is one of them."""
-        return party in self.recipients or ALL in self.recipients
-
-
-class Predictions(Recipients, frozen=True, kw_only=True):
-    """Who may see predictions, and in which form.
-
-    ``forms`` gives single recipients another form than ``form`` (``all``: whoever is not named there). ``decimals``
-    belongs to ``rounded``, ``k`` to ``top_k`` (the ids of the k highest scores). With ``own_rows`` a recipient gets the
-    rows only that its own table marks as its own (``data.tables.<party>.owns``).
-    """
-
-    form: Form = "score"
-    forms: dict[PartyName, Form] = field(default_factory=dict)
-    decimals: Annotated[int, Meta(ge=0, le=9)] = 2
-    k: Annotated[int, Meta(ge=1)] = 10
-    own_rows: bool = False
-
-    def form_for(self, party: str) -> Form:
-        """The form in which ``party`` may see predictions."""
-        return self.forms.get(party, self.forms.get(ALL, self.form))
-
-
-class Labels(Recipients, frozen=True, kw_only=True):
-    """Who may see labels of other parties, and who may learn (``presence``) which rows have one."""
-
-    presence: tuple[PartyName, ...] = ()
-
-
-class Importance(Recipients, frozen=True, kw_only=True):
-    """Who may see feature importance: each feature's by name, or each party's total."""
-
-    form: Literal["party_total", "by_name"] = "party_total"
-
-
-class Ids(Recipients, frozen=True, kw_only=True):
-    """What the parties may learn of each other's ids, from the least to the most.
-
-    ``set``: whether all have the same. ``common``: which of their own all parties have. ``pairs``: also which of their
-    own one other party has. ``digests``: a keyed digest of each id, against which guesses can be tested.
-    """
-
-    form: IdForm = "set"
-
-
-class Policy(Section, frozen=True, kw_only=True):
-    """Which information may reach whom. What is not named here does not move. A party's grants have the same form.
-
-    ``min_rows`` is the least number of rows behind a metric or a curve; ``min_batch`` the least number of rows that
-    are predicted together.
-    """
-
-    name: str = "custom"
-    predictions: Predictions = field(default_factory=Predictions)
-    labels: Labels = field(default_factory=Labels)
-    metrics: Recipients = field(default_factory=Recipients)
-    curves: Recipients = field(default_factory=Recipients)
-    importance: Importance = field(default_factory=Importance)
-    model_parts: Recipients = field(default_factory=Recipients)
-    complete_model: Recipients = field(default_factory=Recipients)
-    row_counts: Recipients = field(default_factory=Recipients)
-    ids: Ids = field(default_factory=Ids)
-    min_rows: Annotated[int, Meta(ge=0)] = 0
-    min_batch: Annotated[int, Meta(ge=0)] = 0
 
 
 class Predict(Section, frozen=True, kw_only=True):

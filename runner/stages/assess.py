@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runner.spec.model import Evaluate
 from runner.stages.bootstrap import intervals
-from runner.stages.class_metrics import evaluate_classes
+from runner.stages.class_metrics import class_metrics, class_tables, classes_shown, only_shown
 from runner.stages.metrics import evaluate_scores
 from runner.stages.tables import binary_tables, regression_tables
 from runner.stages.weighted import Measure, binary_metrics, regression_metrics
@@ -41,22 +41,28 @@ class Task(NamedTuple):
 def scalar_metrics(task: Task, label: Any, score: Any) -> dict[str, Any]:
     """Metric → number (NaN where it is not defined), and ``intervals``: metric → [low, high] or None.
 
-    Of several classes (``score`` then has shape (rows, classes)) there are no intervals.
+    Of several classes, ``score`` has shape (rows, classes).
     """
-    if task.objective == "multiclass":
-        return dict(evaluate_classes(label, score))
-    label, score = _flat(label), _flat(score)
-    measure = _BY_OBJECTIVE[task.objective].measure(task, label, score)
+    classes = task.objective == "multiclass"
+    label, score = _flat(label), np.asarray(score) if classes else _flat(score)
+    measure = class_metrics(label, score) if classes else _BY_OBJECTIVE[task.objective].measure(task, label, score)
     further = {name: float(values[0]) for name, values in measure(np.ones((1, label.size))).items()}
     bounds = intervals(measure, label.size, task.settings.bootstrap, task.seed)
-    plain = evaluate_scores(task.objective, label, score, power=task.power)
+    plain = {} if classes else evaluate_scores(task.objective, label, score, power=task.power)
     return {**further, **plain, **({"intervals": bounds} if bounds else {})}
 
 
+def shared_metrics(task: Task, metrics: Mapping[str, Any], label: Any, score: Any, floor: int) -> dict[str, Any]:
+    """The metrics that others than the evaluator may have: no class's of fewer than ``floor`` rows."""
+    if task.objective != "multiclass":
+        return dict(metrics)
+    return only_shown(metrics, classes_shown(label, score, floor), np.shape(score)[1])
+
+
 def tables(task: Task, label: Any, score: Any, least: int) -> dict[str, Any]:
-    """Curves and tables of which every bin holds at least ``least`` rows; none of several classes."""
+    """Curves and tables of which every bin holds at least ``least`` rows; of several classes, their confusion."""
     if task.objective == "multiclass":
-        return {"objective": task.objective}
+        return {"objective": task.objective, **class_tables(label, score, least)}
     found = _BY_OBJECTIVE[task.objective].tables(task, _flat(label), _flat(score), least)
     return {"objective": task.objective, **found}
 
@@ -80,7 +86,8 @@ def metrics_by_group(task: Task, label: Any, score: Any, groups: Any, floor: int
     found = []
     for place in shown:
         rows = groups == names[place]
-        metrics = _plain(scalar_metrics(task, label[rows], score[rows]))
+        metrics = scalar_metrics(task, label[rows], score[rows])
+        metrics = plain(shared_metrics(task, metrics, label[rows], score[rows], floor))
         found.append({"group": str(names[place]), "rows": int(counts[place]), **metrics})
     return {
         "column": task.settings.group_by,
@@ -89,7 +96,7 @@ def metrics_by_group(task: Task, label: Any, score: Any, groups: Any, floor: int
     }
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same with None for NaN, which JSON does not have."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()

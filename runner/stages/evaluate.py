@@ -17,8 +17,8 @@ from runner.files import write_json
 from runner.policy.flows import GROUPS, METRICS, TABLES
 from runner.spec.label import SAME
 from runner.spec.model import Spec
-from runner.stages.assess import Task, metrics_by_group, scalar_metrics, tables
-from runner.stages.class_metrics import named
+from runner.stages.assess import Task, metrics_by_group, plain, scalar_metrics, shared_metrics, tables
+from runner.stages.class_metrics import named, named_groups, named_tables
 from runner.stages.context import Context
 from runner.stages.floors import require_rows
 from runner.stages.labels import Labels, join_labels
@@ -84,21 +84,21 @@ def assess(context: Context, scores: Scores, labels: Labels | None) -> tuple[PYU
 def _hand_out(
     context: Context, evaluator: str, party: str, found: PYUObject, names: PYUObject | None
 ) -> list[PYUObject]:
-    """What one party gets, and writes. At the evaluator the metrics of a class have its name; at others, its number."""
+    """What one party gets, and writes. At the evaluator what is said of a class has its name; at others, its number."""
     spec, gate, effects = context.spec, context.gate, []
     if party == evaluator or spec.policy.metrics.includes(party):
-        metrics = _part(context, evaluator, "metrics", found)
+        metrics = _part(context, evaluator, "own_metrics" if party == evaluator else "metrics", found)
         metrics = gate.deliver(metrics, party, stage="evaluate", kind="metrics", form=METRICS)
-        if names is not None:
-            metrics = context.at(party, lambda site, metrics, names: named(metrics, names), metrics, names)
+        metrics = _named(context, named, metrics, names)
         effects.append(context.at(party, _write("metrics", METRICS_FILE), metrics))
         if spec.evaluate.group_by is not None:
             groups = _part(context, evaluator, "groups", found)
             if party != evaluator:
                 groups = gate.deliver(groups, party, stage="evaluate", kind="metrics", form=GROUPS)
+            groups = _named(context, named_groups, groups, names)
             effects.append(context.at(party, _write("groups", GROUPS_FILE), groups))
     if party == evaluator:
-        own = _part(context, evaluator, "own_tables", found)
+        own = _named(context, named_tables, _part(context, evaluator, "own_tables", found), names)
         effects.append(context.at(party, _write("tables", TABLES_FILE), own))
     elif gate.allows("evaluate", "curves", TABLES, evaluator, party):
         shared = _part(context, evaluator, "tables", found)
@@ -109,6 +109,15 @@ def _hand_out(
 
 def _part(context: Context, evaluator: str, name: str, found: PYUObject) -> PYUObject:
     return context.at(evaluator, lambda site, found: found[name], found)
+
+
+def _named(
+    context: Context, name: Callable[[Any, Any], dict[str, Any]], values: PYUObject, names: PYUObject | None
+) -> PYUObject:
+    """With the classes' names, at the party that has them."""
+    if names is None:
+        return values
+    return context.at(values.device.party, lambda site, values, names: name(values, names), values, names)
 
 
 def _write(what: str, file: str) -> Callable[[Site, dict[str, Any]], None]:
@@ -148,9 +157,10 @@ def _assess(task: Task, floor: int) -> Callable[[Site, Any, Any], dict[str, Any]
         known = ~np.isnan(label)
         require_rows("a metric", int(known.sum()), floor)
         label, score = label[known], np.asarray(scores)[known]
-        metrics = scalar_metrics(task, label, score)
+        metrics = plain(scalar_metrics(task, label, score))
         found = {
-            "metrics": metrics,
+            "own_metrics": metrics,
+            "metrics": shared_metrics(task, metrics, label, score, floor),
             "headline": {name: metrics[name] for name in HEADLINE[task.objective]},
             "own_tables": tables(task, label, score, 1),
             "tables": tables(task, label, score, floor),

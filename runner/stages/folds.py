@@ -64,13 +64,14 @@ def summarise(metrics: Any) -> dict[str, Any]:
 
     The deviation says how much a fold differs from another; folds share training rows, so that it is no standard error
     of the mean (Bengio and Grandvalet, "No unbiased estimator of the variance of k-fold cross-validation", 2004).
+    A metric that a fold does not define (None: the AUC of rows of one class) is left out of both; where too few folds
+    define it, they are None.
     """
-    names = list(metrics[0])
-    values = {name: np.array([fold[name] for fold in metrics]) for name in names}
+    known = {name: [fold[name] for fold in metrics if fold[name] is not None] for name in metrics[0]}
     return {
         "folds": list(metrics),
-        "mean": {name: float(values[name].mean()) for name in names},
-        "sd": {name: float(values[name].std(ddof=1)) for name in names},
+        "mean": {name: float(np.mean(values)) if values else None for name, values in known.items()},
+        "sd": {name: float(np.std(values, ddof=1)) if len(values) > 1 else None for name, values in known.items()},
     }
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 THRESHOLD = 0.5
+LEAST = float(np.finfo(np.float32).eps)  # of a probability whose logarithm is taken
 
 
 def evaluate_scores(objective: str, label: Any, score: Any, *, power: float = 1.5) -> dict[str, float]:
@@ -71,8 +72,7 @@ def ks(label: Array, score: Array) -> float:
 
 def log_loss(label: Array, score: Array) -> float:
     """Mean negative log-likelihood; scores are clipped to the resolution of float32, in which SGB computes them."""
-    limit = float(np.finfo(np.float32).eps)
-    clipped = np.clip(score, limit, 1 - limit)
+    clipped = np.clip(score, LEAST, 1 - LEAST)
     return float(-np.mean(label * np.log(clipped) + (1 - label) * np.log(1 - clipped)))
 
 
@@ -92,9 +92,20 @@ def deviance(label: Array, score: Array, power: float) -> float:
 
     Source: B. Jørgensen, "The Theory of Dispersion Models", Chapman & Hall 1997.
     """
-    own = label ** (2 - power) / ((1 - power) * (2 - power))
-    cross = label * score ** (1 - power) / (1 - power)
-    return float(2 * np.mean(own - cross + score ** (2 - power) / (2 - power)))
+    return float(np.mean(unit_deviance(label, score, power)))
+
+
+def unit_deviance(label: Array, score: Array, power: float) -> Array:
+    """Tweedie deviance of each row (Jørgensen, 1987), for ``power`` 0 (the normal one) or strictly between 1 and 2."""
+    if power == 0:
+        return (label - score) ** 2
+    score = np.maximum(score, np.finfo(np.float64).tiny)
+    found: Array = 2 * (
+        label ** (2 - power) / ((1 - power) * (2 - power))
+        - label * score ** (1 - power) / (1 - power)
+        + score ** (2 - power) / (2 - power)
+    )
+    return found
 
 
 def r2(label: Array, score: Array) -> float:

@@ -17,7 +17,8 @@ from runner.engine.site import Site
 from runner.files import write_atomically
 from runner.policy.audit import payload_bytes
 from runner.policy.flows import OWN
-from runner.spec.model import Form, Spec
+from runner.spec.model import Spec
+from runner.spec.policy import Form
 from runner.stages.context import Context
 from runner.stages.labels import Labels
 from runner.stages.metrics import THRESHOLD

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.stages.weighted import unit_deviance
+from runner.stages.metrics import unit_deviance
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]

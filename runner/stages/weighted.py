@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.stages.metrics import THRESHOLD
+from runner.stages.metrics import LEAST, THRESHOLD, unit_deviance
 
 Array = NDArray[np.float64]
 CALIBRATION_BINS = 10
@@ -30,8 +30,7 @@ def binary_metrics(label: Array, score: Array) -> Measure:
     order = np.argsort(-score, kind="stable")
     label, score = label[order], score[order]
     chosen, positive = score >= THRESHOLD, label == 1
-    limit = float(np.finfo(np.float32).eps)
-    clipped = np.clip(score, limit, 1 - limit)
+    clipped = np.clip(score, LEAST, 1 - LEAST)
     loss = -np.where(positive, np.log(clipped), np.log(1 - clipped))
     named = chosen.astype(np.float64) + positive
     columns = [chosen & positive, named, chosen == positive, loss, (label - score) ** 2]
@@ -41,9 +40,9 @@ def binary_metrics(label: Array, score: Array) -> Measure:
     def measure(weights: Array) -> Mapping[str, Array]:
         weights = weights[:, order]
         total = weights.sum(axis=1)
-        right, named, same, loss, squares, *bins = _sums(weights, summed)
+        right, named, same, loss, squares, *bins = weighted_sums(weights, summed)
         return {
-            **_ranking(positive, starts, weights),
+            **ranking(positive, starts, weights),
             "accuracy": same / total,
             "log_loss": loss / total,
             "f1": np.divide(2 * right, named, out=np.zeros_like(right), where=named > 0),
@@ -60,7 +59,7 @@ def regression_metrics(label: Array, score: Array, power: float = 0.0) -> Measur
     summed = np.vstack([residual**2, label, label**2, np.abs(residual), unit_deviance(label, score, power)])
 
     def measure(weights: Array) -> Mapping[str, Array]:
-        squares, mean, label_squares, size, deviance = _sums(weights, summed) / weights.sum(axis=1)
+        squares, mean, label_squares, size, deviance = weighted_sums(weights, summed) / weights.sum(axis=1)
         spread = label_squares - mean**2
         defined = spread > 1e-12 * label_squares
         return {
@@ -73,20 +72,7 @@ def regression_metrics(label: Array, score: Array, power: float = 0.0) -> Measur
     return measure
 
 
-def unit_deviance(label: Array, score: Array, power: float) -> Array:
-    """Tweedie deviance of each row (Jørgensen, 1987), for ``power`` 0 or strictly between 1 and 2."""
-    if power == 0:
-        return (label - score) ** 2
-    score = np.maximum(score, np.finfo(np.float64).tiny)
-    found: Array = 2 * (
-        label ** (2 - power) / ((1 - power) * (2 - power))
-        - label * score ** (1 - power) / (1 - power)
-        + score ** (2 - power) / (2 - power)
-    )
-    return found
-
-
-def _ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Array) -> dict[str, Array]:
+def ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Array) -> dict[str, Array]:
     """What depends on the order of the scores alone: rows from the highest score down, in steps at ``starts``."""
     hits, misses = weights * positive, weights * ~positive
     if len(starts) < len(positive):
@@ -106,7 +92,7 @@ def _ranking(positive: NDArray[np.bool_], starts: NDArray[np.int64], weights: Ar
         }
 
 
-def _sums(weights: Array, values: Array) -> Array:
+def weighted_sums(weights: Array, values: Array) -> Array:
     """Shape (values, sets): weighted sums, in an order that no number of threads changes, as BLAS's would be."""
     found: Array = np.einsum("ij,kj->ki", weights, values)
     return found

@@ -31,6 +31,7 @@ def trained(finish: Finish, tmp_path_factory: pytest.TempPathFactory) -> Finishe
         "policy.predictions.recipients=[carol,bob]",
         "+policy.predictions.forms={bob: class}",
         "policy.metrics.recipients=[carol,alice]",
+        "policy.min_rows=5",  # each class has some fifteen rows
     )
 
 
@@ -60,6 +61,11 @@ def test_metrics_are_those_of_the_file_by_name_at_the_evaluator_alone(trained: F
     others = trained.json("parties", "alice", "metrics.json")
     assert set(found) - set(others) == {f"{m} [{c}]" for m in ("precision", "recall", "f1", "auc") for c in CULTIVARS}
     assert found["f1 [class_1]"] == others["f1 [1]"]
+    low, high = found["intervals"]["recall [class_1]"]
+    assert low <= found["recall [class_1]"] <= high
+    confusion = trained.json("parties", "carol", "evaluation.json")["confusion_of_classes"]
+    matrix = sklearn_metrics.confusion_matrix(label, chosen, labels=CULTIVARS).tolist()
+    assert confusion == {"classes": CULTIVARS, "counts": matrix}
 
 
 def test_names_of_classes_reach_recipients_alone(trained: Finished) -> None:

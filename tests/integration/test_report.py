@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from browser import find_browser, load
 from integration.launch import PARTIES, Finished
@@ -18,6 +19,9 @@ from runner.errors import BundleError
 from runner.files import write_json
 from runner.provenance.manifest import read_run
 from runner.report.html.job import page_of, report
+from runner.spec.model import Evaluate
+from runner.stages.assess import Task, scalar_metrics, tables
+from runner.stages.class_metrics import named
 
 pytestmark = pytest.mark.processes
 
@@ -180,6 +184,20 @@ def test_regression_has_figures_of_its_own(copied: Path) -> None:
     assert parsed.ids["figure-residuals"] == parsed.ids["figure-predicted"] == 1
     assert parsed.ids["figure-roc"] == 0
     assert "Groups of rows from the lowest prediction up" in parsed.text
+
+
+def test_several_classes_have_their_confusion(copied: Path) -> None:
+    folder, draw = copied / "parties" / "carol", np.random.default_rng(5)
+    label, score, task = draw.integers(0, 3, 150), draw.dirichlet([1, 1, 1], 150), Task("multiclass", Evaluate())
+    metrics = named(scalar_metrics(task, label, score), ["barolo", HOSTILE, 7])
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "evaluation.json", tables(task, label, score, 20))
+    parsed = Page(again(copied, "carol"))
+    low, high = metrics["intervals"]["macro_f1"]
+    assert f"{low:.3f} to {high:.3f} (95 %); higher is better" in parsed.text
+    assert "Confusion: rows of each class" in parsed.text
+    assert "On 150 test rows" in parsed.text
+    assert f"recall [{HOSTILE}]" in parsed.text
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "evaluation.json", "curve.json", "data.json"])

@@ -12,7 +12,8 @@ from support import make_spec
 from runner.policy.decide import Grants, decide
 from runner.policy.flows import TERMINAL
 from runner.spec.align import ID_FORMS
-from runner.spec.model import Ids, Importance, Labels, Policy, Predictions, Recipients, Spec
+from runner.spec.model import Spec
+from runner.spec.policy import Ids, Importance, Labels, Policy, Predictions, Recipients
 
 PARTIES = ("alice", "bob", "carol")
 names = st.lists(st.sampled_from((*PARTIES, "all")), unique=True, max_size=3).map(tuple)

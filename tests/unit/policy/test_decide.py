@@ -13,8 +13,8 @@ from runner.errors import PolicyError
 from runner.policy.decide import Decision, Grants, decide, denied, require
 from runner.policy.flows import TERMINAL, Flow
 from runner.spec.align import ID_FORMS
-from runner.spec.model import Ids
 from runner.spec.parse import parse
+from runner.spec.policy import Ids
 
 Changed = Callable[..., dict[str, Any]]
 NOBODY: dict[str, Any] = {"policy.predictions.recipients": [], "policy.metrics.recipients": []}

@@ -10,7 +10,8 @@ from support import make_spec
 from runner.errors import PolicyError
 from runner.policy.decide import Grants, decide, floor, require
 from runner.policy.grants import load_grants
-from runner.spec.model import Ids, Policy, Predictions, Recipients, Spec
+from runner.spec.model import Spec
+from runner.spec.policy import Ids, Policy, Predictions, Recipients
 
 KINDS = ("metrics", "curves", "model_parts", "row_counts")
 EVERYTHING = {kind: Recipients(recipients=("all",)) for kind in KINDS} | {"ids": Ids(recipients=("all",))}
