@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import polars as pl
 import pytest
 from integration.launch import PARTIES, SMALL, Finish, Finished, table_path, write_tables
 from sklearn import metrics as sklearn_metrics
+
+from runner.provenance.manifest import read_run
+from runner.report.html.job import page_of
 
 pytestmark = pytest.mark.processes
 
@@ -60,6 +64,14 @@ def test_metrics_are_those_of_the_file_by_name_at_the_evaluator_alone(trained: F
     others = trained.json("parties", "alice", "metrics.json")
     assert set(found) - set(others) == {f"{m} [{c}]" for m in ("precision", "recall", "f1", "auc") for c in CULTIVARS}
     assert found["f1 [class_1]"] == others["f1 [1]"]
+
+
+def test_report_has_the_metrics_of_the_classes(trained: Finished) -> None:
+    found, others = (page_of(trained.folder, party, read_run(trained.folder)).decode() for party in ("carol", "alice"))
+    assert f"{trained.json('parties', 'carol', 'metrics.json')['macro_auc']:.3f}" in found
+    assert re.search(r"f1 \[class_1\]</td>.*?<td>higher", found, re.DOTALL)
+    assert "f1 [1]" in others
+    assert "class_1" not in others
 
 
 def test_names_of_classes_reach_recipients_alone(trained: Finished) -> None:

@@ -23,8 +23,8 @@ FILES = (
     "importance.json",
     "data.json",
 )
-HEADLINE = ("auc", "ks", "average_precision", "brier", "rmse", "mae", "r2", "deviance")
-HIGHER_IS_BETTER = {"auc", "ks", "accuracy", "f1", "average_precision", "r2"}
+HEADLINE = ("auc", "ks", "average_precision", "brier", "rmse", "mae", "r2", "deviance", "macro_auc", "macro_f1")
+LOWER_IS_BETTER = {"log_loss", "brier", "calibration_error", "rmse", "mae", "deviance"}
 
 
 def gather(run: Path, party: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _metrics(values: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "value": numbers[name],
             "interval": bounds.get(name),
             "headline": name in HEADLINE,
-            "better": "higher" if name in HIGHER_IS_BETTER else "lower",
+            "better": "lower" if name in LOWER_IS_BETTER else "higher",
         }
         for name in ordered
     ]

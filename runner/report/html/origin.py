@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SECTIONS = ("sgb", "label", "crypto", "predict", "evaluate", "explain", "export")
+SECTIONS = ("align", "prepare", "label", "sgb", "crypto", "cv", "predict", "drift", "evaluate", "explain", "export")
 MAIN_PACKAGES = ("runner", "python", "secretflow", "spu", "sf-heu", "jax", "numpy", "polars", "pandera", "cryptography")
 
 
