@@ -103,7 +103,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
             raise DataError(
                 f"{party}'s contract has no column {name!r}",
                 where=where,
-                why="data.id, data.tables.<party>.owns, cv.column, evaluate.group_by and the label section name columns of it",
+                why="data.id, data.tables.<party>.owns, cv.column, evaluate.group_by and label name columns of it",
                 fix=advise(name, columns),
             )
     features = tuple(name for name in columns if name not in named.not_features() and rules[name].feature)
