@@ -144,6 +144,11 @@ def _kept(arguments: Sequence[str], about: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
+def kept_flags(arguments: Sequence[str]) -> list[str]:
+    """The flags of a command line that say where configuration lies."""
+    return _kept(arguments)
+
+
 def resume_command(spec: Spec, folder: Path, overrides: Sequence[str], arguments: Sequence[str]) -> str:
     """The command that goes on from the checkpoints in ``folder``: the run's own, with ``resume`` added."""
     kept = [override for override in overrides if not override.startswith(("task=", "resume="))]
