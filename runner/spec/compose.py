@@ -117,8 +117,8 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]
             f"override {error.override!r} cannot be read",
             where="command line",
             why=_first_line(text),
-            fix="write group.key=value; put a value with spaces, brackets, commas, semicolons or = in quotes of its own, "
-            "and all of it in the shell's: 'group.key=\";\"'",
+            fix="write group.key=value; put a value with spaces, brackets, commas, semicolons or = in quotes of its "
+            "own, and all of it in the shell's: 'group.key=\";\"'",
         )
     return _plain(error, "command line" if overrides else "configuration")
 
