@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import inspect
+from msgspec import NODEFAULT, inspect
 
 from runner.spec.compose import config_dir
 from runner.spec.label import SingleLabel
@@ -113,7 +113,7 @@ def _leaves(prefix: str, fields: Iterable[Any]) -> list[tuple[str, str]]:
 def _default(setting: Any) -> str:
     """As it is written in YAML."""
     made = setting.default_factory
-    value = setting.default if made is inspect.NODEFAULT else made()
+    value = setting.default if made is NODEFAULT else made()
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -144,9 +144,9 @@ def _kept(arguments: Sequence[str], about: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
-def kept_flags(arguments: Sequence[str]) -> list[str]:
-    """The flags of a command line that say where configuration lies."""
-    return _kept(arguments)
+def arguments_of_job(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """What would have been typed for one job of a sweep, for which the command line has all values."""
+    return [*_kept(arguments), *overrides]
 
 
 def resume_command(spec: Spec, folder: Path, overrides: Sequence[str], arguments: Sequence[str]) -> str:
