@@ -85,6 +85,8 @@ def _with_hydra_main() -> int:
         settings = HydraConfig.get()
         swept = settings.mode == RunMode.MULTIRUN
         sweep_folder = Path(settings.sweep.dir) / str(settings.job.num) if swept else None
+        if swept:
+            print(f"\nJob {settings.job.num:<8} {' '.join(settings.overrides.task)}", flush=True)
         try:
             execute(config, list(settings.overrides.task), _choices(settings.runtime.choices), sweep_folder)
         except RunnerError as error:  # told here, and not raised: an exception would end a sweep

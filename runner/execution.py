@@ -19,7 +19,7 @@ from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
 from runner.provenance.manifest import build_manifest, describe_run, write_manifest
 from runner.report.pages import make_reports
-from runner.report.summary import resume_command, summarise
+from runner.report.summary import arguments_of_job, resume_command, summarise
 from runner.report.terminal import Terminal
 from runner.spec.model import Spec
 
@@ -74,9 +74,9 @@ def carry_out(
     write_status(folder, "done")
     if spec.report.html:
         _make_reports(folder, manifest, console)
-    console.print(
-        "\n" + summarise(spec, outcome, manifest, folder, sys.argv[1:]), highlight=False, soft_wrap=True, markup=False
-    )
+    arguments = sys.argv[1:] if sweep_folder is None else arguments_of_job(sys.argv[1:], typed["overrides"])
+    summary = summarise(spec, outcome, manifest, folder, arguments)
+    console.print("\n" + summary, highlight=False, soft_wrap=True, markup=False)
     return folder
 
 

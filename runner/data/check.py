@@ -25,7 +25,14 @@ from runner.spec.columns import columns_of
 from runner.spec.model import Spec
 
 FAILURES = "data_failures.json"
-MEANINGS = {EXACT: "whole numbers beyond 2^53 lose digits as float64: bring them as text, or as smaller numbers"}
+MEANINGS = {  # of checks whose names do not say it
+    EXACT: "whole numbers beyond 2^53 lose digits as float64: bring them as text, or as smaller numbers",
+    "dtype": "its type is not the contract's",
+    "field_uniqueness": "rows with a value that others have, too",
+    "finite_number": "infinite, NaN or no number",
+    "label_not_constant": "all rows have the same",
+    "not_nullable": "missing values; an empty text is one, too",
+}
 
 
 def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:

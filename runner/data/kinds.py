@@ -71,8 +71,8 @@ def rules_of(spec: Spec, party: str, schema: pl.Schema, contract: Contract) -> t
                 f"{party}'s contract lets column {name!r} have holes",
                 where=where,
                 why="it is nullable, and prepare.numbers.missing is error",
-                fix="set prepare=auto or prepare.numbers.missing, take nullable=True out of the contract, or give the "
-                'column metadata={"prepare": {"missing": …}} there',
+                fix="set prepare=auto or prepare.numbers.missing, take nullable out of the contract, or say there how "
+                'holes are filled: prepare: {missing: …}, in Python metadata={"prepare": {"missing": …}}',
             )
         if rule.kind == "category" and rule.categories.encode == "target" and spec.task.to_run() != "predict":
             _require_label(spec, party, name, where)
@@ -87,8 +87,8 @@ def _refuse_kind(party: str, name: str, where: str, rule: Rule) -> None:
             f"{party}'s column {name!r} holds no numbers",
             where=where,
             why=f"it is a {rule.kind} column, and prepare.{setting} is error",
-            fix=f"set prepare=auto or prepare.{setting}, name the column in data.tables.{party}.ignore, or give it "
-            'metadata={"prepare": {"encode": …}} in the contract',
+            fix=f"set prepare=auto or prepare.{setting}, name the column in data.tables.{party}.ignore, or say in the "
+            'contract how it becomes a number: prepare: {encode: …}, in Python metadata={"prepare": {"encode": …}}',
         )
 
 

@@ -191,7 +191,8 @@ class _Reader:
                     f"the files of {self._party}'s table differ",
                     where=self.where,
                     why=f"file {number} of {len(tables)}, in the order of their names, is unlike the first: "
-                    f"{len(differing)} {what}{self._known(differing)}",
+                    f"{len(differing)} {what if len(differing) > 1 else what.replace('columns', 'column')}"
+                    f"{self._known(differing)}",
                     fix="write the files alike, or choose those that are",
                 )
         return pl.concat([table.select(first.names()) for table in tables])

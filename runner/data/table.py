@@ -95,6 +95,7 @@ class CheckedTable:
         """What the party may read of its own table in its report: how much of what, and no value or name."""
         label = self.truth if self.truth is not None else self.label
         known = None if label is None else label[~np.isnan(label)]
+        named = self.classes is not None or self.truth_classes is not None  # and numbered by the alphabet
         return {
             "rows": len(self.ids),
             "training_rows": int((~self.test).sum()),
@@ -102,7 +103,7 @@ class CheckedTable:
             "features": len(self.names),
             "types": {dtype: self.dtypes.count(dtype) for dtype in sorted(set(self.dtypes))},
             "labels": None if known is None else int(known.size),
-            "labels_not_0": None if known is None else int(np.count_nonzero(known)),
+            "labels_not_0": None if known is None or named else int(np.count_nonzero(known)),
         }
 
     def digest(self, key: bytes) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import inspect
+from msgspec import NODEFAULT, inspect
 
 from runner.spec.compose import config_dir
+from runner.spec.label import SingleLabel
+from runner.spec.model import Spec
 from runner.spec.parse import describe, unwrap
+from runner.spec.request import Request
 from runner.spec.sgb import SgbSettings
-from runner.spec.source import Csv, Source
+from runner.spec.source import Csv, Drawn, Source
 
 INTRODUCTION = """\
 python -m runner [group=choice] [group.setting=value] …
@@ -19,6 +24,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
 
   python -m runner                                     the whole job on built-in real data
   python -m runner task=check                          dry run: spec, policy and plan; starts nothing
+  python -m runner task=cv cv.folds=5                  cross-validation
   python -m runner task=predict model=RUN data=…       apply a saved model
   python -m runner task=train resume=RUN               go on with an interrupted training that wrote checkpoints
   python -m runner task=verify run=RUN                 check the records of a finished run; task=reproduce: run it again
@@ -35,12 +41,17 @@ Exit codes: 0 done · 2 spec · 3 policy · 4 data · 5 cluster · 6 stage · 7 
 
 Groups:
 """
+# Those of which every run has one kind; label's and data's are the settings that all their choices have.
+SECTIONS = ("align", "prepare", "predict", "train", "explain", "cv", "evaluate", "report", "export", "drift", "cluster")
+OF_LABEL = ("predict", "predict_column", "weight", "class_weight")
+OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey")
 
 
 def help_text() -> str:
     """The whole help."""
     parts = [INTRODUCTION + "\n".join(_groups())]
     parts.append("Settings of data.tables.<party>.source, each added with +:\n" + "\n".join(_source_settings()))
+    parts.append("Other settings, and their defaults; conf/ says what they mean:\n" + "\n".join(_other_settings()))
     parts.append("Settings of sgb:\n" + "\n".join(_settings()))
     return "\n\n".join(parts)
 
@@ -50,9 +61,14 @@ def _groups() -> list[str]:
     for group in sorted(path for path in Path(config_dir()).iterdir() if path.is_dir()):
         lines.append(f"  {group.name}=")
         for choice in sorted(group.glob("*.yaml")):
-            first = choice.read_text().splitlines()[0]
-            lines.append(f"    {choice.stem:<22}{first[2:] if first.startswith('# ') else ''}")
+            lines.append(f"    {choice.stem:<27} {_first_comment(choice.read_text())}".rstrip())
     return lines
+
+
+def _first_comment(text: str) -> str:
+    """The first line that says what a choice is; ``# @package`` is a word to Hydra."""
+    comments = (line[2:] for line in text.splitlines() if line.startswith("# "))
+    return next((comment for comment in comments if not comment.startswith("@")), "")
 
 
 def _source_settings() -> list[str]:
@@ -66,6 +82,41 @@ def _source_settings() -> list[str]:
     return lines
 
 
+def _other_settings() -> list[str]:
+    sections: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
+        ("data.", Drawn, None),
+        ("label.", SingleLabel, OF_LABEL),
+        ("", Spec, SECTIONS),
+        ("", Request, OF_TASKS),
+    )
+    lines = []
+    for prefix, section, names in sections:
+        kinds: Any = inspect.type_info(section)
+        lines += _leaves(prefix, [field for field in kinds.fields if names is None or field.name in names])
+    width = max(len(setting) for setting, _ in lines)
+    return [f"  {setting:<{width}}  {described}" for setting, described in lines]
+
+
+def _leaves(prefix: str, fields: Iterable[Any]) -> list[tuple[str, str]]:
+    """``name = default`` and what is allowed, of sections within sections, too."""
+    lines = []
+    for setting in fields:
+        kind: Any = unwrap(setting.type)
+        name = f"{prefix}{setting.encode_name}"
+        if isinstance(kind, inspect.StructType):
+            lines += _leaves(f"{name}.", kind.fields)
+        else:
+            lines.append((f"{name} = {_default(setting)}", describe(setting.type)))
+    return lines
+
+
+def _default(setting: Any) -> str:
+    """As it is written in YAML."""
+    made = setting.default_factory
+    value = setting.default if made is NODEFAULT else made()
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _settings() -> list[str]:
     lines = []
     kinds: Any = inspect.type_info(SgbSettings)
@@ -73,7 +124,7 @@ def _settings() -> list[str]:
         metadata = setting.type
         schema = metadata.extra_json_schema or {}
         extra = metadata.extra or {}
-        lines.append(f"  sgb.{setting.encode_name} = {setting.default!r:<10}  {describe(metadata.type)}")
+        lines.append(f"  sgb.{setting.encode_name} = {_default(setting):<10}  {describe(metadata.type)}".rstrip())
         lines.append(f"      {schema.get('description', '')}")
         lines += [
             f"      {label} {extra[key]}" for key, label in (("cost", "costs:"), ("shows", "shows:")) if extra.get(key)

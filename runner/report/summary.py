@@ -152,6 +152,11 @@ def _kept(arguments: Sequence[str], about: tuple[str, ...] = ()) -> list[str]:
     ]
 
 
+def arguments_of_job(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """What would have been typed for one job of a sweep, for which the command line has all values."""
+    return [*_kept(arguments), *overrides]
+
+
 def resume_command(spec: Spec, folder: Path, overrides: Sequence[str], arguments: Sequence[str]) -> str:
     """The command that goes on from the checkpoints in ``folder``: the run's own, with ``resume`` added."""
     kept = [override for override in overrides if not override.startswith(("task=", "resume="))]

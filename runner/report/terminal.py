@@ -44,6 +44,7 @@ class Terminal:
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, float] = {}
         self._last_metric = ""
+        self._told: set[str] = set()
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
@@ -111,6 +112,10 @@ class Terminal:
             self._progress.update(self._tasks["train"], note=note)
 
     def notice(self, text: str) -> None:
+        """A word of a party, once: each fold of a cross-validation may say the same."""
+        if text in self._told:
+            return
+        self._told.add(text)
         self._console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
 
     def _line(self, text: str) -> None:

@@ -22,7 +22,8 @@ def check_prepare(spec: Spec) -> None:
             "prepare.categories.encode = 'target' cannot be meant for all parties",
             where="prepare.categories.encode",
             why="it needs the label, and the label holder alone has it",
-            fix='say so in the label holder\'s contract: metadata={"prepare": {"encode": "target"}}',
+            fix="say so in the label holder's contract: prepare: {encode: target}, in Python "
+            'metadata={"prepare": {"encode": "target"}}',
         )
     if spec.task.to_run() == "import" and prepare != Prepare():
         raise SpecError(

@@ -156,6 +156,13 @@ def _check_folds(spec: Spec) -> None:
             why=f"the objective is {spec.sgb.objective}, and the label is {spec.label.mode}",
             fix="use cv.by=random",
         )
+    if spec.evaluate.group_by is not None:
+        raise SpecError(
+            f"evaluate.group_by = {spec.evaluate.group_by!r} has no effect",
+            where="evaluate.group_by",
+            why="a cross-validation tells the metrics of its folds, and of no group of rows",
+            fix="remove it, or use task=train_predict",
+        )
     if spec.resume is not None or spec.train.checkpoint_every:
         raise SpecError(
             "a cross-validation has no checkpoints",

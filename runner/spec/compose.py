@@ -16,7 +16,7 @@ from runner.spec.base import PartyName
 from runner.spec.model import Party, Spec
 from runner.spec.parse import allowed, parse, setting_names
 from runner.spec.request import KEYS, SETTINGS, Request, split_request
-from runner.spec.suggest import advise
+from runner.spec.suggest import advise, closest
 
 
 def config_dir() -> str:
@@ -86,7 +86,7 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]
     """A composition error of Hydra as a :class:`SpecError` with the allowed choices."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_key(match.group(1))
+        return _unknown_key(match.group(1), _meant(error.__cause__))
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         return SpecError(
@@ -117,12 +117,21 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]
             f"override {error.override!r} cannot be read",
             where="command line",
             why=_first_line(text),
-            fix="write group.key=value; quote values with spaces, brackets or commas for the shell",
+            fix="write group.key=value; put a value with spaces, brackets, commas, semicolons or = in quotes of its "
+            "own, and all of it in the shell's: 'group.key=\";\"'",
         )
     return _plain(error, "command line" if overrides else "configuration")
 
 
-def _unknown_key(path: str) -> SpecError:
+def _meant(cause: BaseException | None) -> str:
+    """A did-you-mean for the first name of a setting that is not there, or nothing."""
+    parent = getattr(cause, "parent_node", None)
+    names = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
+    near = closest(str(getattr(cause, "key", "")), names)
+    return f"did you mean {near!r}? else " if near else ""
+
+
+def _unknown_key(path: str, meant: str = "") -> SpecError:
     parts = path.lstrip("+~").split(".")
     section, name = "", parts[0]
     if kind := allowed(".".join(parts)):
@@ -132,7 +141,7 @@ def _unknown_key(path: str) -> SpecError:
             f"{path!r} has no such entry yet",
             where=path,
             why="Hydra changes entries that exist; a new one is added with +",
-            fix=f"write +{path}{'.<name>' if several else ''}=<value>{replace}",
+            fix=f"{meant}write +{path}{'.<name>' if several else ''}=<value>{replace}",
         )
     if parts[0] in KEYS:
         section = parts[0]

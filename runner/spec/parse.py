@@ -14,7 +14,14 @@ from msgspec import inspect
 from runner.errors import SpecError
 from runner.spec.check import check
 from runner.spec.model import PLAIN_SCHEMES, Spec
-from runner.spec.suggest import advise
+from runner.spec.suggest import advise, closest
+
+PATTERNS = {  # of texts, in words
+    r"^[a-z][a-z0-9_]{0,30}\Z": "a name of a-z, 0-9 and _ that begins with a letter",
+    r"^[A-Za-z_][A-Za-z0-9_]*\Z": "the name of an environment variable",
+    r"^[\x01-\x7f]\Z": "one character (ASCII)",
+    r"^[0-9a-f]{64}\Z": "64 hexadecimal digits",
+}
 
 
 def parse(values: Mapping[str, Any]) -> Spec:
@@ -77,9 +84,22 @@ def _explain(message: str, values: Mapping[str, Any]) -> SpecError:
         where = f"{path}.{missing[1]}".lstrip(".")
         return SpecError(f"setting {where!r} is missing", where=where, why="it has no default", fix=f"set {where}=…")
     given = _value_at(values, path)
+    near = closest(given, _choices(path)) if isinstance(given, str) else None
     return SpecError(
-        f"{path} = {given!r} is not valid", where=path, why=reason, fix=f"set {path} to {allowed(path) or 'a section'}"
+        f"{path} = {given!r} is not valid",
+        where=path,
+        why=reason,
+        fix=(f"did you mean {near!r}? " if near else "") + f"set {path} to {allowed(path) or 'a section'}",
     )
+
+
+def _choices(path: str) -> list[str]:
+    """The words that may stand at ``path``."""
+    kind: Any = inspect.type_info(Spec)
+    for part in path.split("."):
+        kind = _child(kind, part)
+    literals = [option for option in _options(kind) if isinstance(option, inspect.LiteralType)]
+    return [str(value) for option in literals for value in option.values if value not in PLAIN_SCHEMES]
 
 
 def allowed(path: str) -> str:
@@ -105,7 +125,7 @@ def describe(kind: Any) -> str:
     if isinstance(kind, (inspect.IntType, inspect.FloatType)):
         word = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
         limits = [
-            f"{sign} {limit:g}"
+            f"{sign} {int(limit) if limit == int(limit) else limit}"
             for sign, limit in ((">=", kind.ge), (">", kind.gt), ("<=", kind.le), ("<", kind.lt))
             if limit is not None
         ]
@@ -115,7 +135,9 @@ def describe(kind: Any) -> str:
     if isinstance(kind, inspect.BoolType):
         return "true or false"
     if isinstance(kind, inspect.StrType):
-        return f"text like {kind.pattern}" if kind.pattern else "text"
+        return PATTERNS.get(kind.pattern, f"text like {kind.pattern}") if kind.pattern else "text"
+    if isinstance(kind, inspect.TupleType):
+        return f"a list of {len(kind.item_types)}; each item {describe(unwrap(kind.item_types[0]))}"
     if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
         return f"a list; each item {describe(unwrap(kind.item_type))}"
     if isinstance(kind, inspect.DictType):

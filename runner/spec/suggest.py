@@ -9,9 +9,11 @@ from runner.errors import SpecError
 
 
 def closest(wrong: str, allowed: Iterable[str]) -> str | None:
-    """The allowed name most like ``wrong``, or None where none is near."""
-    near = difflib.get_close_matches(wrong, list(allowed), n=1, cutoff=0.6)
-    return near[0] if near else None
+    """The allowed name most like ``wrong``, or the one that begins with it; None where none is near."""
+    names = list(allowed)
+    near = difflib.get_close_matches(wrong, names, n=1, cutoff=0.6)
+    begun = [name for name in names if len(wrong) > 2 and name.startswith(wrong)]
+    return near[0] if near else begun[0] if len(begun) == 1 else None
 
 
 def advise(wrong: str, allowed: Iterable[str]) -> str:

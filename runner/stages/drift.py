@@ -13,6 +13,7 @@ from runner.data.profile import ColumnDrift, drift_of, feature_columns, profile_
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.files import write_json
+from runner.spec.check_drift import MEASURES
 from runner.spec.drift import Drift
 
 DRIFT_FILE = "drift.json"
@@ -48,6 +49,9 @@ def compare_with_training(site: Site, profile: Mapping[str, Any] | None, limits:
             why=counted,
             fix=f"train anew, or raise the threshold; {site.party} finds which features in {path}",
         )
+    judged = min(int(np.sum(rows)), profile["rows"]) >= limits.min_rows
+    if not judged and any(getattr(limits, f"{measure}_fail") is not None for measure in MEASURES):
+        site.emit(event="notice", text=f"{site.party}: drift is not judged: fewer rows than drift.min_rows; see {path}")
     if findings:
         site.emit(event="notice", text=f"{site.party}: its table has drifted since the training: {counted}; see {path}")
 

@@ -45,7 +45,7 @@ def load(context: Context) -> Any:
 
     def read(site: Site) -> dict[str, Any]:
         part, profile = _read_part(context, site, manifest)
-        _make_features(site, part)
+        _make_features(site, part, tells=context.spec.task.to_run() == "predict")
         _look_for_drift(context, site, profile)
         return part
 
@@ -155,11 +155,11 @@ def _look_for_drift(context: Context, site: Site, profile: dict[str, Any] | None
         compare_with_training(site, profile, context.spec.drift)
 
 
-def _make_features(site: Site, part: dict[str, Any]) -> None:
-    """Make the features as in the training; leave out what the model does not know."""
+def _make_features(site: Site, part: dict[str, Any], *, tells: bool) -> None:
+    """Make the features as in the training; leave out what the model does not know, and tell so if that is news."""
     preparation = preparation_of(part)
     extra = _require_columns(site, preparation)
-    if extra:
+    if extra and tells:
         site.emit(event="notice", text=f"{site.party}: {extra} of its columns are not in the model, and are not used")
     apply_preparation(site, preparation)
 

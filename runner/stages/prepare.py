@@ -92,8 +92,8 @@ def _prepare(site: Site, settings: Prepare) -> None:
     if fitted.constant or fitted.duplicates:
         site.emit(
             event="notice",
-            text=f"{site.party}: {fitted.constant} of its features are constant in the training rows, and "
-            f"{fitted.duplicates} repeat others; they are left out",
+            text=f"{site.party}: features left out: {fitted.constant} constant in the training rows, "
+            f"{fitted.duplicates} that repeat{'s another' if fitted.duplicates == 1 else ' others'}",
         )
     if fitted.preparation.features != table.names:
         write_json(site.folder / FEATURES_FILE, fitted.preparation.described())

@@ -60,7 +60,8 @@ def _draft(spec: Spec, party: str, kind: Any, include_values: bool) -> str:
             f"{party}'s table has no column {missing[0]!r}",
             where="data.id",
             why="rows are known by it",
-            fix="set data.id to the column that names rows at every party",
+            fix=f"set data.id to the column that names rows at every party, or give it that name with "
+            f"data.tables.{party}.source.rename",
         )
     others = {name for name in named.not_features() if name not in named.ids}
     columns = infer_columns(frame, named.ids, others, include_values)

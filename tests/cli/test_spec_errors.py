@@ -80,3 +80,4 @@ def test_wrong_job_of_a_sweep_is_told_and_the_others_go_on(command: Command) -> 
     assert "Traceback" not in done.stderr
     assert "where: sgb.max_depth" in done.stderr
     assert done.stdout.count("This run may start") == 1
+    assert "Job 1        task=check sgb.max_depth=3\n" in done.stdout

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import polars as pl
 import pytest
 from integration.launch import PARTIES, SMALL, Finish, Finished, table_path, write_tables
 from sklearn import metrics as sklearn_metrics
+
+from runner.provenance.manifest import read_run
+from runner.report.html.job import page_of
 
 pytestmark = pytest.mark.processes
 
@@ -66,6 +70,14 @@ def test_metrics_are_those_of_the_file_by_name_at_the_evaluator_alone(trained: F
     confusion = trained.json("parties", "carol", "evaluation.json")["confusion_of_classes"]
     matrix = sklearn_metrics.confusion_matrix(label, chosen, labels=CULTIVARS).tolist()
     assert confusion == {"classes": CULTIVARS, "counts": matrix}
+
+
+def test_report_has_the_metrics_of_the_classes(trained: Finished) -> None:
+    found, others = (page_of(trained.folder, party, read_run(trained.folder)).decode() for party in ("carol", "alice"))
+    assert f"{trained.json('parties', 'carol', 'metrics.json')['macro_auc']:.3f}" in found
+    assert re.search(r"f1 \[class_1\]</th>.*<td>higher</td></tr>", found)
+    assert "f1 [1]" in others
+    assert "class_1" not in others
 
 
 def test_names_of_classes_reach_recipients_alone(trained: Finished) -> None:

@@ -93,6 +93,9 @@ def test_counts_have_no_name_and_no_value() -> None:
         "labels_not_0": 1,
     }
     assert table(label=None).counts()["labels"] is None
+    numbered = replace(table(), classes=np.array(["a", "b"]))
+    assert numbered.counts()["labels"] == 3
+    assert numbered.counts()["labels_not_0"] is None, "0 is the first class by the alphabet"
 
 
 def test_memory_stays_open_for_the_reader_in_another_process() -> None:

@@ -73,7 +73,7 @@ def test_files_with_other_columns_are_told_by_number(reading: Desk) -> None:
     frame()[20:30].drop("width").write_parquet(reading.folder / "parts" / "part-2.parquet")
     error = reading.refusal(reading.folder / "parts")
     assert "file 3 of 4" in error.why
-    assert "1 columns that one has and the other has not (width)" in error.why
+    assert "1 column that one has and the other has not (width)" in error.why
 
 
 def test_files_with_other_types_are_told_by_number(reading: Desk) -> None:
@@ -83,7 +83,7 @@ def test_files_with_other_types_are_told_by_number(reading: Desk) -> None:
     )
     error = reading.refusal(reading.folder / "parts" / "*.parquet")
     assert "file 2 of 4" in error.why
-    assert "1 columns of another type (width)" in error.why
+    assert "1 column of another type (width)" in error.why
 
 
 def test_order_of_columns_may_differ(reading: Desk) -> None:

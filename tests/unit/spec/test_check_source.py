@@ -45,7 +45,7 @@ def refusal(values: dict[str, Any]) -> SpecError:
         ("t.csv", {"csv": {"encoding": "base64"}}, ".source.csv.encoding", "utf8"),
         ("t.csv", {"csv": {"separator": '"'}}, ".source.csv.separator", "another character"),
         ("t.csv", {"csv": {"decimal_comma": True}}, ".source.csv.separator", "';'"),
-        ("t.csv", {"csv": {"separator": ";;"}}, ".source.csv.separator", "text like"),
+        ("t.csv", {"csv": {"separator": ";;"}}, ".source.csv.separator", "one character"),
         ("t.csv", {"uri": "sqlite:x.db"}, ".source.uri", "set data.tables.bob.source.sql"),
         ("t.csv", {"uri_env": "X"}, ".source.uri_env", "set data.tables.bob.source.sql"),
         ("t.csv", {"format": "sql"}, ".source.sql", "set data.tables.bob.source.sql"),

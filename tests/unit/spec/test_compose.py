@@ -103,6 +103,22 @@ def test_advice_for_a_new_entry_can_be_typed(typed: str, right: str) -> None:
     assert f"{right.partition('=')[0]}=" in fix, f"'{fix}' does not lead to {right}"
 
 
+@pytest.mark.parametrize(
+    ("override", "fix"),
+    [
+        ("data.tables.alise.path=x", "did you mean 'alice'? else write +data.tables.alise.path=<value>"),
+        ("prepare.numbers.missing=medain", "did you mean 'median'? set prepare.numbers.missing to one of constant"),
+        ("label.mode=sngle", "did you mean 'single'?"),
+        ("prepare.numbers.clip=wide", "a list of 2; each item a number > 0 and < 1"),
+        ("crypto.scheme=moc", "set crypto.scheme to one of ou"),
+        ("data.id=a;b", "'group.key=\";\"'"),
+    ],
+)
+def test_advice_for_a_name_or_a_value_that_is_misspelt(override: str, fix: str) -> None:
+    assert fix in told(override).fix
+    assert "did you mean 'mock'" not in told(override).fix
+
+
 def test_two_values_without_a_sweep_point_to_the_sweep() -> None:
     error = told("sgb.max_depth=1,2")
     assert "sweep" in error.fix or "--multirun" in error.why + error.fix

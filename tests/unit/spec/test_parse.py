@@ -93,7 +93,7 @@ def test_typo_gets_a_did_you_mean(changed: Changed, path: str, meant: str) -> No
         ("parties.alice", None, "a section with key_file"),
         ("policy.predictions.recipients", "alice", "a list"),
         ("policy.predictions.recipients", ["alice", 3], "a list"),
-        ("cluster.viewer", 3, "text"),
+        ("cluster.viewer", 3, "a name of a-z"),
         ("cluster.ports", {"alice": "8000"}, "a whole number >= 1 and <= 65535"),
         ("model", ["a"], "text"),
         ("outputs", None, "text"),

@@ -198,6 +198,7 @@ def test_neither_export_nor_import_reads_a_label(changed: Changed, task: str) ->
         (("task=cv", "label.predict=none"), "label.predict"),
         (("task=cv", "cv.by=stratified", "sgb.objective=linear", "sgb.eval_metric=rmse"), "cv.by"),
         (("task=cv", "train.checkpoint_every=2"), "train.checkpoint_every"),
+        (("task=cv", "evaluate.group_by=town"), "evaluate.group_by"),
     ],
 )
 def test_folds_that_cannot_be_dealt_are_refused(overrides: tuple[str, ...], where: str) -> None:

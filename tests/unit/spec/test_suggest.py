@@ -15,6 +15,8 @@ NAMES = ("max_depth", "max_leaf", "learning_rate")
         ("max_dept", "max_depth"),
         ("learning_rat", "learning_rate"),
         ("maxleaf", "max_leaf"),
+        ("learn", "learning_rate"),
+        ("max", None),
         ("banana", None),
         ("", None),
     ],

@@ -102,6 +102,11 @@ def test_few_rows_are_reported_and_not_judged(desk: Desk) -> None:
     report = desk.compare(FEATURES[:20] + 3.0, Drift(psi_fail=0.25))
     assert not report["judged"]
     assert report["features"]["height"]["psi"] > 1
+    assert "drift is not judged" in desk.told[0]["text"], "a limit that would fail was asked for"
+
+
+def test_few_rows_are_no_news_where_no_limit_fails(desk: Desk) -> None:
+    assert not desk.compare(FEATURES[:20] + 3.0)["judged"]
     assert desk.told == []
 
 

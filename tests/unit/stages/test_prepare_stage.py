@@ -72,9 +72,7 @@ def test_what_is_left_out_is_told_by_numbers_alone(stage: ModuleType, tmp_path: 
     assert party.site.preparation.features == ("x",)
     assert party.file("features.json") == {"x": "x: the value"}
     (notice,) = party.told
-    assert notice["text"] == (
-        "alice: 1 of its features are constant in the training rows, and 1 repeat others; they are left out"
-    )
+    assert notice["text"] == ("alice: features left out: 1 constant in the training rows, 1 that repeats another")
 
 
 def test_unfit_columns_are_named_at_their_owner_alone(stage: ModuleType, tmp_path: Path) -> None:
