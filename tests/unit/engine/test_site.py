@@ -66,6 +66,15 @@ def test_site_has_features_once_they_are_prepared_and_until_that_is_forgotten(tm
         _ = one.preparation
 
 
+def test_rows_that_are_left_out_take_their_classes_along(tmp_path: Path) -> None:
+    names = np.array(["common", "other"])
+    whole = made_table(["a", "b"], [[0.5], [1.5]], ["x"], [False] * 2, label=np.array([1.0, 0.0]), classes=names)
+    party = replace(site(b"a" * 32, tmp_path), checked=whole)
+    party.keep_rows(np.array([1]))
+    assert party.table.classes is not None
+    assert party.table.classes.tolist() == ["common"]
+
+
 def test_opened_site_has_a_private_folder_and_an_audit_log(tmp_path: Path, changed: Any) -> None:
     places = {"parties.alice.key_file": str(tmp_path / "keys" / "secret.key")}
     opened = open_site(parse(changed(places)), "alice", tmp_path / "run", TABLE, lambda **event: None)
