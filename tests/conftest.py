@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ if sys.dont_write_bytecode:
     sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 import hypothesis
-from support import Command, type_command
+from support import PROJECT, Command, type_command
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile(
@@ -46,6 +47,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return item.get_closest_marker("processes") is None, order.get(item.path.name, len(order))
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_checkout() -> Iterator[None]:
+    """Tests work in folders of their own: a user's keys and runs in the checkout are none of theirs."""
+    outputs = PROJECT / "outputs"
+    before = set(outputs.rglob("*"))
+    yield
+    left = sorted(str(path) for path in set(outputs.rglob("*")) - before)
+    assert not left, f"tests left files in {outputs}: {left[:10]}"
 
 
 @pytest.fixture

@@ -63,7 +63,8 @@ class House:
 
         self._runs += 1
         self.told.clear()
-        spec = parse(self._changed({**PLAIN, **changes}))
+        keys = {f"parties.{party}.key_file": str(self._place / "keys" / party / "secret.key") for party in ORDER}
+        spec = parse(self._changed({**PLAIN, **keys, **changes}))
         held_out = np.zeros(len(features), dtype=bool) if test is None else test
         sites = {}
         for number, party in enumerate(ORDER):
@@ -82,8 +83,8 @@ class House:
                 **own_columns,
             )
             audit = AuditLog(own / "audit.jsonl", b"audit")
-            keys = Keyring(party, party.encode().ljust(32))
-            sites[party] = Site(party, own, keys, audit, lambda **event: self.told.append(event), table)
+            ring = Keyring(party, party.encode().ljust(32))
+            sites[party] = Site(party, own, ring, audit, lambda **event: self.told.append(event), table)
             prepare_as_it_is(sites[party])
         audits = {party: site.audit for party, site in sites.items()}
         gate = Gate(decide(spec), self._devices, audits, {party: site.emit for party, site in sites.items()})
