@@ -94,7 +94,7 @@ def _telling_how_to_go_on(spec: Spec, folder: Path, overrides: Sequence[str], co
     """After an interrupted training, print the command that goes on from its newest checkpoint, if there is one."""
     try:
         yield
-    except BaseException:
+    except (RunnerError, KeyboardInterrupt):
         for run_folder in (folder, *([Path(spec.resume)] if spec.resume is not None else [])):
             found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties]
             if common := set.intersection(*found):
