@@ -42,7 +42,22 @@ Exit codes: 0 done · 2 spec · 3 policy · 4 data · 5 cluster · 6 stage · 7 
 Groups:
 """
 # Those of which every run has one kind; label's and data's are the settings that all their choices have.
-SECTIONS = ("align", "prepare", "predict", "train", "explain", "cv", "evaluate", "report", "export", "drift", "cluster")
+SECTIONS = (
+    "align",
+    "prepare",
+    "predict",
+    "train",
+    "explain",
+    "cv",
+    "evaluate",
+    "report",
+    "export",
+    "drift",
+    "cluster",
+    "sweep",
+    "tune",
+    "tracking",
+)
 OF_LABEL = ("predict", "predict_column", "weight", "class_weight")
 OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey")
 

@@ -10,7 +10,7 @@ import msgspec
 from runner.files import canonical_json
 from runner.spec.model import Spec
 
-HOW_NOT_WHAT = ("cluster", "outputs", "train", "resume", "report")
+HOW_NOT_WHAT = ("cluster", "outputs", "train", "resume", "report", "sweep", "tune", "tracking")
 
 NOT_TRAINING = (*HOW_NOT_WHAT, "task", "model", "roles", "predict", "explain", "evaluate", "policy")
 

@@ -14,6 +14,7 @@ from runner.spec.policy import ALL, Policy
 from runner.spec.prepare import Prepare
 from runner.spec.sgb import SgbSettings
 from runner.spec.source import Drawn, Source
+from runner.spec.sweep import Sweep, Tracking, Tune
 
 Plan = Literal["train_predict", "train", "cv", "predict", "export", "import"]
 Stage = Literal[
@@ -239,6 +240,9 @@ class Spec(Section, frozen=True, kw_only=True):
     export: Export = field(default_factory=Export)
     drift: Drift = field(default_factory=Drift)
     cluster: Cluster
+    sweep: Sweep = field(default_factory=Sweep)
+    tune: Tune = field(default_factory=Tune)
+    tracking: Tracking = field(default_factory=Tracking)
     model: str | None = None
     roles: dict[PartyName, PartyName] = field(default_factory=dict)
     resume: str | None = None
