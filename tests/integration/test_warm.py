@@ -52,7 +52,7 @@ def status(place: Path, job: int) -> Any:
 
 def results(place: Path, job: int) -> dict[str, bytes]:
     """What a run leaves that is the same in a run of the same settings."""
-    names = ("predictions.parquet", "metrics.json", "alignment.json", "data.json", "curve.json", "bundle/manifest.json")
+    names = ("predictions.parquet", "metrics.json", "alignment.json", "data.json", "curve.json")
     folder = place / "jobs" / str(job) / "parties"
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for name in names for path in folder.glob(f"*/{name}")
