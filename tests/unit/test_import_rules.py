@@ -31,6 +31,7 @@ ORDER = (
     ("earlier",),
     ("report",),
     ("execution",),
+    ("sweep",),
     ("reproduction",),
     ("records",),
     ("drafting",),
