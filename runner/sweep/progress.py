@@ -52,18 +52,25 @@ class Progress:
             self._line(f"Job {number:<8} {self._values(number)}")
             self._tell_status()
 
-    def ended(self, result: JobResult, manifest: Mapping[str, Any] | None) -> None:
-        """Args: manifest: of a finished run."""
+    def ended(self, result: JobResult, manifest: Mapping[str, Any] | None, told: bool = False) -> None:
+        """A job came to its end.
+
+        Args:
+            manifest: of a finished run.
+            told: whether another process has shown it already.
+        """
         with self._lock:
             began = self._began.pop(result.number, None)
             took = 0.0 if began is None else time.monotonic() - began
             self._counts["skipped" if result.skipped else result.state] += 1
-            if result.state == "done" and not result.skipped:
+            if began is not None and result.state == "done":
                 self._took.append(took)
             if manifest is not None:
                 self._best[result.number] = headline(manifest)
-            self._line(self._told_of(result, took))
-            self._tell_status()
+            if not told:
+                self._line(line_of(result, took, self._best.get(result.number)))
+            if began is not None:
+                self._tell_status()
 
     def notice(self, number: int, text: str) -> None:
         """A word of a party, once in the sweep."""
@@ -95,18 +102,6 @@ class Progress:
         gone = sum(min(mean, time.monotonic() - began) for began in self._began.values())
         return max(0.0, mean * left - gone) / min(self._slots, left)
 
-    def _told_of(self, result: JobResult, took: float) -> str:
-        if result.skipped:
-            text = "done before"
-        elif result.error is None:
-            text = f"{result.state} in {took:.1f} s"
-        else:
-            error = result.error
-            text = f"failed: {error.title}: {error.what} ({error.why}); {result.folder}/status.json"
-        if (found := self._best.get(result.number)) is not None:
-            text += f": {_metric(found)}"
-        return f"Job {result.number:<8} {text}"
-
     def _values(self, number: int) -> str:
         overrides = self._jobs[number].overrides
         return " ".join(one for one in overrides if one in self._varied) or "as it is"
@@ -119,6 +114,18 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def line_of(result: JobResult, took: float, found: Headline | None) -> str:
+    """How a job ended, in ``took`` seconds."""
+    if result.skipped:
+        text = "done before"
+    elif result.error is None:
+        text = f"{result.state} in {took:.1f} s"
+    else:
+        error = result.error
+        text = f"failed: {error.title}: {error.what} ({error.why}); {result.folder}/status.json"
+    return f"Job {result.number:<8} {text}" + (f": {_metric(found)}" if found is not None else "")
 
 
 def _varied(jobs: Sequence[Job]) -> set[str]:
