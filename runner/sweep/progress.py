@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 import time
@@ -50,7 +51,7 @@ class Progress:
         with self._lock:
             self._began[number] = time.monotonic()
             self._line(f"Job {number:<8} {self._values(number)}")
-            self._tell_status()
+            self._tell_status(plainly=False)
 
     def ended(self, result: JobResult, manifest: Mapping[str, Any] | None, told: bool = False) -> None:
         """A job came to its end.
@@ -69,8 +70,7 @@ class Progress:
                 self._best[result.number] = headline(manifest)
             if not told:
                 self._line(line_of(result, took, self._best.get(result.number)))
-            if began is not None:
-                self._tell_status()
+            self._tell_status(plainly=began is not None)
 
     def notice(self, number: int, text: str) -> None:
         """A word of a party, once in the sweep."""
@@ -106,10 +106,10 @@ class Progress:
         overrides = self._jobs[number].overrides
         return " ".join(one for one in overrides if one in self._varied) or "as it is"
 
-    def _tell_status(self) -> None:
+    def _tell_status(self, plainly: bool) -> None:
         if self._status is not None:
             self._status.update(f"Sweep        {self.summary()}")
-        else:
+        elif plainly and sum(self._counts.values()) < len(self._jobs):
             self._line(f"Sweep        {self.summary()}")
 
     def _line(self, text: str) -> None:
@@ -142,4 +142,5 @@ def _metric(found: Headline) -> str:
 def continuation(folder: Path, typed: Sequence[str]) -> str:
     """The command that goes on with a sweep: as typed, in the same folder."""
     kept = [argument for argument in typed if not argument.startswith("hydra.sweep.dir=")]
-    return shlex.join(["python", "-m", "runner", *kept, f"hydra.sweep.dir={folder}"])
+    place = str(folder) if re.fullmatch(r"[\w./:+-]+", str(folder)) else "'" + str(folder).replace("'", r"\'") + "'"
+    return shlex.join(["python", "-m", "runner", *kept, f"hydra.sweep.dir={place}"])
