@@ -7,6 +7,7 @@ import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from runner.report.names import NAMES
 from runner.sweep.headline import Headline, best, headline
 from runner.sweep.jobs import Job, JobResult
+from runner.sweep.listener import Silence
 
 
 class Progress:
@@ -37,6 +39,7 @@ class Progress:
         self._best: dict[int, Headline | None] = {}
         self._status = console.status("") if console.is_terminal else None
         self._told: set[str] = set()
+        self._trees: dict[int, str] = {}
 
     def __enter__(self) -> Progress:
         if self._status is not None:
@@ -71,6 +74,17 @@ class Progress:
             if not told:
                 self._line(line_of(result, took, self._best.get(result.number)))
             self._tell_status(plainly=began is not None)
+
+    def listener(self, number: int) -> Silence:
+        """What listens to a job's run."""
+        return Silence(notice=partial(self.notice, number), tree=partial(self.tree, number))
+
+    def tree(self, number: int, trees: int, of: int | None = None) -> None:
+        """A job finished a tree, which is told where the line can be written anew."""
+        with self._lock:
+            self._trees[number] = f"job {number}: tree {trees}" + (f"/{of}" if of is not None else "")
+            if self._status is not None:
+                self._tell_status(plainly=False)
 
     def notice(self, number: int, text: str) -> None:
         """A word of a party, once in the sweep."""
@@ -108,7 +122,8 @@ class Progress:
 
     def _tell_status(self, plainly: bool) -> None:
         if self._status is not None:
-            self._status.update(f"Sweep        {self.summary()}")
+            trees = [text for number, text in sorted(self._trees.items()) if number in self._began]
+            self._status.update(f"Sweep        {', '.join((self.summary(), *trees))}")
         elif plainly and sum(self._counts.values()) < len(self._jobs):
             self._line(f"Sweep        {self.summary()}")
 
