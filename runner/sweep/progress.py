@@ -112,7 +112,8 @@ class Progress:
         return ", ".join(parts)
 
     def _seconds_left(self, left: int) -> float:
-        mean = sum(self._took) / len(self._took)
+        took = self._took[self._slots :] or self._took  # the first of each slot started its processes
+        mean = sum(took) / len(took)
         gone = sum(min(mean, time.monotonic() - began) for began in self._began.values())
         return max(0.0, mean * left - gone) / min(self._slots, left)
 
