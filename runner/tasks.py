@@ -66,6 +66,10 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.diff_runs(request)
         case "report":
             records.report_run(request)
+        case "summary":
+            from runner.sweep.summary import summarise_sweep  # late: nothing else here needs what makes the page
+
+            print(summarise_sweep(Path(str(request.sweep))))
         case "rekey":
             records.rekey_party(config, request)
         case "infer_schema":
