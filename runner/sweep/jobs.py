@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, open_dict
 
@@ -17,8 +19,8 @@ from runner.errors import ClusterError, RunnerError, SecurityError, StageError
 from runner.execution import carry_out
 from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
-from runner.provenance.folder import write_status
-from runner.spec.compose import to_spec
+from runner.provenance.folder import SPEC, write_status
+from runner.spec.compose import choices_of, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
 from runner.spec.sweep import Sweep as Settings
@@ -27,7 +29,8 @@ from runner.sweep.state import is_finished, set_aside
 
 Compose = Callable[[Sequence[str]], DictConfig]
 Pace = Callable[[int], bool]
-_LOCK = ".lock"
+LOCK = ".lock"  # held by the driver of the sweep
+_JOB_LOCKS = ".locks"  # of each job by whoever carries it out
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,28 @@ class Sweep:
         folder: of the sweep; made where it is missing.
         settings: how its jobs are carried out.
         compose: makes of a job's overrides what Hydra composes of them.
+        leads: whether this process is the sweep's driver, of which there is one at a time; others do jobs for it.
 
     Raises:
-        ClusterError: on entering, where another process carries out this sweep.
+        ClusterError: on entering, where another process leads this sweep.
         BundleError: on entering, where the sweep's record is damaged.
     """
 
-    def __init__(self, folder: Path, settings: Settings, compose: Compose) -> None:
+    def __init__(self, folder: Path, settings: Settings, compose: Compose, leads: bool = True) -> None:
         self.folder = folder
         self.settings = settings
-        self._compose = compose
-        self._lock = FileLock(folder / _LOCK, thread_local=False)
+        self.compose = compose
+        self._leads = leads
+        self._lock = FileLock(folder / LOCK, thread_local=False)
 
     def __enter__(self) -> Sweep:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / _JOB_LOCKS).mkdir(parents=True, exist_ok=True)
+        if self._leads:
+            self._lead()
+        self.record = Record(self.folder, sys.argv[1:] if self._leads else ())
+        return self
+
+    def _lead(self) -> None:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -92,8 +103,6 @@ class Sweep:
                 why="two at a time would begin the same jobs",
                 fix="wait until it ends, or end it; or begin another sweep: hydra.sweep.dir=<another folder>",
             ) from None
-        self.record = Record(self.folder, sys.argv[1:])
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self._lock.release()
@@ -104,7 +113,7 @@ class Sweep:
         A job that may not start has its error, here and in its ``status.json``.
         """
         try:
-            config = self._compose(overrides)
+            config = self.compose(overrides)
             prepared = _prepare(config, overrides)
         except RunnerError as error:
             number = self.record.number(overrides, None)
@@ -123,12 +132,20 @@ class Sweep:
             how it ended; a failed job's error is in there, and never raised.
         """
         folder = self.folder / str(job.number)
-        if job.prepared is None or job.spec_digest is None:
+        if job.prepared is None:
             return JobResult(job.number, "failed", folder, job.error)
-        if is_finished(folder, job.spec_digest):
-            return JobResult(job.number, "done", folder, skipped=True)
+        with FileLock(self.folder / _JOB_LOCKS / str(job.number), thread_local=False):
+            if self.is_finished(job):
+                return JobResult(job.number, "done", folder, skipped=True)
+            return self._carry_out(job, job.prepared, folder)
+
+    def is_finished(self, job: Job) -> bool:
+        """Whether the job's folder holds a finished run of its spec."""
+        return job.spec_digest is not None and is_finished(self.folder / str(job.number), job.spec_digest)
+
+    def _carry_out(self, job: Job, prepared: Prepared, folder: Path) -> JobResult:
         for attempt in range(1 + self.settings.retries):
-            error = self._attempt(job, job.prepared, folder)
+            error = self._attempt(job, prepared, folder)
             if error is None:
                 return JobResult(job.number, "done", folder)
             if not _may_pass(error) or attempt == self.settings.retries:
@@ -140,7 +157,7 @@ class Sweep:
         self.record.count_attempt(job.number)
         typed: dict[str, Any] = {"overrides": list(job.overrides), "choices": dict(prepared.choices)}
         try:
-            carry_out(prepared.spec, prepared.decisions, prepared.config, typed, folder)
+            carry_out(self._adapted(prepared.spec), prepared.decisions, prepared.config, typed, folder)
         except RunnerError as error:
             return error
         except Exception as error:  # noqa: BLE001 - one job's end is not the sweep's
@@ -148,16 +165,24 @@ class Sweep:
             return _own(error, folder)
         return None
 
+    def _adapted(self, spec: Spec) -> Spec:
+        """The job's spec, with its share of the cores, and with reports only where every job gets them."""
+        cluster, slots = spec.cluster, self.settings.parallel
+        if slots > 1 and cluster.threads is None:
+            cluster = msgspec.structs.replace(cluster, threads=max(1, len(os.sched_getaffinity(0)) // slots))
+        report = msgspec.structs.replace(spec.report, html=spec.report.html and self.settings.reports == "all")
+        return msgspec.structs.replace(spec, cluster=cluster, report=report)
+
     def _note_error(self, number: int, error: RunnerError) -> None:
-        set_aside(self.folder, number)
         folder = self.folder / str(number)
-        folder.mkdir()
+        if (folder / SPEC).exists():  # of a run; else there is nothing but an earlier error
+            set_aside(self.folder, number)
+        folder.mkdir(exist_ok=True)
         write_status(folder, "failed", error)
 
 
 def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:
-    chosen = config.hydra.runtime.choices if "hydra" in config else {}
-    choices = {group: choice for group, choice in chosen.items() if not group.startswith("hydra/") and choice}
+    choices = choices_of(config.hydra.runtime.choices) if "hydra" in config else {}
     with open_dict(config):
         config.pop("hydra", None)
     config = settle(config, overrides)
