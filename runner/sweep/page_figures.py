@@ -11,7 +11,8 @@ from runner.sweep.summary_importance import is_number
 from runner.sweep.summary_jobs import JobRecord
 from runner.sweep.summary_table import text_of
 
-TOP, HEIGHT, APART, MARGIN = 34.0, 220.0, 130.0, 60.0
+TOP, HEIGHT, MARGIN = 34.0, 220.0, 60.0
+APART, WHOLE = 130.0, 780.0  # two axes at least, all of them at most where they have room
 WIDTH, SIDE = 460.0, 54.0  # of the trade-off's plot, and what its numbers take
 LOGARITHMIC = 50.0  # where the largest number is this many times the least
 MOST_TICKS = 6
@@ -63,19 +64,20 @@ def parallel(group: Group) -> dict[str, Any] | None:
     columns = [(name, [shown_value(job, name) for job in jobs]) for name in names]
     columns += [(label_of(name), [job.numbers()[name] for job in jobs]) for name in (*costs, by)]
     axes, lines = [], [[] for _ in jobs]  # type: tuple[list[dict[str, Any]], list[list[tuple[float, float]]]]
+    apart = max(APART, WHOLE / (len(columns) - 1))
     for at, (name, values) in enumerate(columns):
-        x, scale = MARGIN + at * APART, scale_of(values)
+        x, scale = MARGIN + at * apart, scale_of(values)
         ticks = [(_down(share), text) for share, text in scale.ticks]
-        axes.append({"name": name, "short": name.rpartition(".")[2], "x": x, "ticks": ticks})
+        axes.append({"name": name, "short": name.rpartition(".")[2], "x": round(x, 1), "ticks": ticks})
         for line, value in zip(lines, values, strict=True):
-            line.append((x, _down(scale.place(value))))
+            line.append((round(x, 1), _down(scale.place(value))))
     return {
         "axes": axes,
         "lines": [
             {"job": job.number, "points": points, "share": rank / max(1, len(jobs) - 1), "best": rank == 0}
             for rank, (job, points) in enumerate(zip(jobs, lines, strict=True))
         ],
-        "width": 2 * MARGIN + (len(columns) - 1) * APART,
+        "width": round(2 * MARGIN + (len(columns) - 1) * apart),
         "height": TOP + HEIGHT + 16,
         "top": TOP,
         "bottom": TOP + HEIGHT,

@@ -30,10 +30,10 @@ def draw(title: str, jobs: Sequence[JobRecord], group: Group | None, width: int)
     written = io.StringIO()
     console = Console(file=written, width=max(width, LEAST_WIDTH), markup=False, highlight=False)
     metrics = metrics_of(jobs, group)[:MOST_METRICS]
-    while len(metrics) > 1 and _natural_width(_table(title, jobs, group, metrics)) > console.width:
+    while len(metrics) > 1 and _natural_width(_table(jobs, group, metrics)) > console.width:
         metrics.pop()
-    console.print(_table(title, jobs, group, metrics))
-    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+    console.print(_table(jobs, group, metrics))
+    return "\n".join([title, *(line.rstrip() for line in written.getvalue().splitlines() if line.strip())])
 
 
 def _natural_width(table: Table) -> int:
@@ -47,9 +47,9 @@ def _short(name: str, names: Sequence[str]) -> str:
     return last if [other.rpartition(".")[2] for other in names].count(last) == 1 else name
 
 
-def _table(title: str, jobs: Sequence[JobRecord], group: Group | None, metrics: Sequence[str]) -> Table:
+def _table(jobs: Sequence[JobRecord], group: Group | None, metrics: Sequence[str]) -> Table:
     columns = varied(jobs)
-    table = Table(title=title, title_justify="left", title_style="", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("rank", "job"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in columns:
