@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -17,27 +16,26 @@ from runner.sweep.summary_compare import Group, label_of, shown_value, varied
 from runner.sweep.summary_jobs import JobRecord
 
 CSV, PARQUET = "summary.csv", "summary.parquet"
-LEAST_WIDTH = 100
+WIDEST = 30  # characters of a setting's value in a line
 MOST_METRICS = 4
 
 
 def draw(title: str, jobs: Sequence[JobRecord], group: Group | None, width: int) -> str:
-    """The jobs, as they come, in lines of at most ``width`` characters.
+    """The jobs, as they come; with as many metrics as lines of ``width`` characters hold, and one at least.
 
     Args:
         group: the group of finished jobs among them; the others have no rank.
     """
-    written = io.StringIO()
-    console = Console(file=written, width=max(width, LEAST_WIDTH), markup=False, highlight=False)
     metrics = metrics_of(jobs, group)[:MOST_METRICS]
-    while len(metrics) > 1 and _natural_width(_table(jobs, group, metrics)) > console.width:
+    while len(metrics) > 1 and _natural_width(_table(jobs, group, metrics)) > width:
         metrics.pop()
-    console.print(_table(jobs, group, metrics))
-    return "\n".join([title, *(line.rstrip() for line in written.getvalue().splitlines() if line.strip())])
+    table, written = _table(jobs, group, metrics), io.StringIO()
+    Console(file=written, width=_natural_width(table), markup=False, highlight=False).print(table)
+    return "\n".join([title, "", *(line.rstrip() for line in written.getvalue().splitlines())])
 
 
 def _natural_width(table: Table) -> int:
-    """How wide it would like to be."""
+    """How wide it must be for nothing to be cut off."""
     return Console(width=10_000).measure(table).maximum
 
 
@@ -49,11 +47,11 @@ def _short(name: str, names: Sequence[str]) -> str:
 
 def _table(jobs: Sequence[JobRecord], group: Group | None, metrics: Sequence[str]) -> Table:
     columns = varied(jobs)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("rank", "job"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in columns:
-        table.add_column(_short(name, columns), overflow="fold", min_width=8)
+        table.add_column(_short(name, columns), overflow="fold", max_width=WIDEST)
     table.add_column("state", no_wrap=True)
     for name in (*metrics, "train_seconds", "bytes_sent"):
         table.add_column(label_of(name), justify="right", no_wrap=True)
