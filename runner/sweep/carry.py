@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -59,6 +61,7 @@ class _Sweeping:
         self._jobs = jobs
         self.progress = Progress(jobs, sweep.settings.parallel, console)
         self.results: dict[int, JobResult] = {}
+        self._threads: set[int] = set()
 
     def carry_out(self, launcher: Launcher | None) -> None:
         left = []
@@ -74,16 +77,35 @@ class _Sweeping:
             for job in left:
                 self._do(job)
         else:
-            with ThreadPoolExecutor(self._sweep.settings.parallel) as slots:
-                for ended in as_completed([slots.submit(self._do, job) for job in left]):
+            self._carry_out_in_slots(left)
+
+    def _carry_out_in_slots(self, jobs: Sequence[Job]) -> None:
+        with ThreadPoolExecutor(self._sweep.settings.parallel) as slots:
+            futures = [slots.submit(self._do, job) for job in jobs]
+            try:
+                for ended in as_completed(futures):
                     ended.result()
+            except KeyboardInterrupt:
+                for future in futures:
+                    future.cancel()
+                for thread in list(self._threads):  # signals reach the main thread only
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+                    )
+                raise
 
     def _do(self, job: Job) -> None:
         """After a failure no other job is begun, unless ``sweep.keep_going`` says so."""
         failed = any(result.state == "failed" for result in self.results.values())
-        if self._sweep.settings.keep_going or not failed:
+        if failed and not self._sweep.settings.keep_going:
+            return
+        self._threads.add(threading.get_ident())
+        try:
             self.progress.started(job.number)
-            self._note(self._sweep.carry_out(job))
+            result = self._sweep.carry_out(job, listener=self.progress.listener(job.number))
+        finally:
+            self._threads.discard(threading.get_ident())
+        self._note(result)
 
     def _note(self, result: JobResult, told: bool = False) -> None:
         self.results[result.number] = result
@@ -115,7 +137,8 @@ def _report_best(sweep: Sweep, jobs: Sequence[Job], progress: Progress, console:
         return
     folder = sweep.folder / str(found[0])
     try:
-        reports = make_reports(folder, read_run(folder))
+        with sweep.slot() as cluster:
+            reports = make_reports(folder, read_run(folder), cluster)
     except RunnerError as error:
         _say(console, f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again")
     else:

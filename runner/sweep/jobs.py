@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +16,10 @@ import msgspec
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, open_dict
 
+from runner.cluster.run import Listener, Pace
+from runner.cluster.warm import Cluster
 from runner.earlier import look_at_earlier, settle
-from runner.errors import ClusterError, RunnerError, SecurityError, StageError
+from runner.errors import ClusterError, RunnerError, SecurityError, StageError, Stopped
 from runner.execution import carry_out
 from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
@@ -24,11 +28,11 @@ from runner.spec.compose import choices_of, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
 from runner.spec.sweep import Sweep as Settings
+from runner.sweep.listener import Silence
 from runner.sweep.record import Record
 from runner.sweep.state import is_finished, set_aside
 
 Compose = Callable[[Sequence[str]], DictConfig]
-Pace = Callable[[int], bool]
 LOCK = ".lock"  # held by the driver of the sweep
 _JOB_LOCKS = ".locks"  # of each job by whoever carries it out
 
@@ -84,6 +88,10 @@ class Sweep:
         self.settings = settings
         self.compose = compose
         self._leads = leads
+        self._clusters = [Cluster() for _ in range(settings.parallel)]
+        self._free: queue.LifoQueue[Cluster] = queue.LifoQueue()
+        for cluster in self._clusters:
+            self._free.put(cluster)
         self._lock = FileLock(folder / LOCK, thread_local=False)
 
     def __enter__(self) -> Sweep:
@@ -105,6 +113,8 @@ class Sweep:
             ) from None
 
     def __exit__(self, *exception: object) -> None:
+        for cluster in self._clusters:
+            cluster.close()
         self._lock.release()
 
     def add(self, overrides: Sequence[str]) -> Job:
@@ -122,11 +132,14 @@ class Sweep:
         digest = spec_digest(prepared.spec)
         return Job(self.record.number(overrides, digest), tuple(overrides), digest, prepared)
 
-    def carry_out(self, job: Job, pace: Pace | None = None) -> JobResult:
+    def carry_out(self, job: Job, pace: Pace | None = None, listener: Listener | None = None) -> JobResult:
         """Run a job, unless it is finished; again, as often as ``sweep.retries`` says, after failures that may pass.
+
+        It waits for a free slot; any number of threads may call it.
 
         Args:
             pace: asked with the number of trees, before each tree but the first, whether to go on.
+            listener: is told of what happens.
 
         Returns:
             how it ended; a failed job's error is in there, and never raised.
@@ -134,30 +147,42 @@ class Sweep:
         folder = self.folder / str(job.number)
         if job.prepared is None:
             return JobResult(job.number, "failed", folder, job.error)
-        with FileLock(self.folder / _JOB_LOCKS / str(job.number), thread_local=False):
+        with FileLock(self.folder / _JOB_LOCKS / str(job.number), thread_local=False), self.slot() as cluster:
             if self.is_finished(job):
                 return JobResult(job.number, "done", folder, skipped=True)
-            return self._carry_out(job, job.prepared, folder)
+            for attempt in range(1 + self.settings.retries):
+                error = self._attempt(job, job.prepared, cluster, pace, listener or Silence())
+                if error is None or not _may_pass(error) or attempt == self.settings.retries:
+                    break
+        if error is None or isinstance(error, Stopped):
+            return JobResult(job.number, "done" if error is None else "stopped", folder)
+        return JobResult(job.number, "failed", folder, error)
+
+    @contextmanager
+    def slot(self) -> Iterator[Cluster]:
+        """Processes that nobody uses, for as long as the ``with`` block lasts."""
+        cluster = self._free.get()
+        try:
+            yield cluster
+        finally:
+            self._free.put(cluster)
 
     def is_finished(self, job: Job) -> bool:
         """Whether the job's folder holds a finished run of its spec."""
         return job.spec_digest is not None and is_finished(self.folder / str(job.number), job.spec_digest)
 
-    def _carry_out(self, job: Job, prepared: Prepared, folder: Path) -> JobResult:
-        for attempt in range(1 + self.settings.retries):
-            error = self._attempt(job, prepared, folder)
-            if error is None:
-                return JobResult(job.number, "done", folder)
-            if not _may_pass(error) or attempt == self.settings.retries:
-                break
-        return JobResult(job.number, "failed", folder, error)
-
-    def _attempt(self, job: Job, prepared: Prepared, folder: Path) -> RunnerError | None:
+    def _attempt(
+        self, job: Job, prepared: Prepared, cluster: Cluster, pace: Pace | None, listener: Listener
+    ) -> RunnerError | None:
         set_aside(self.folder, job.number)
         self.record.count_attempt(job.number)
         typed: dict[str, Any] = {"overrides": list(job.overrides), "choices": dict(prepared.choices)}
+        folder = self.folder / str(job.number)
+        spec = self._adapted(prepared.spec)
         try:
-            carry_out(self._adapted(prepared.spec), prepared.decisions, prepared.config, typed, folder)
+            carry_out(
+                spec, prepared.decisions, prepared.config, typed, folder, cluster=cluster, pace=pace, listener=listener
+            )
         except RunnerError as error:
             return error
         except Exception as error:  # noqa: BLE001 - one job's end is not the sweep's

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from rich.console import Console
 from runner.report.names import NAMES
 from runner.sweep.headline import Headline, best, headline
 from runner.sweep.jobs import Job, JobResult
+from runner.sweep.listener import Silence
 
 
 class Progress:
@@ -36,6 +39,7 @@ class Progress:
         self._best: dict[int, Headline | None] = {}
         self._status = console.status("") if console.is_terminal else None
         self._told: set[str] = set()
+        self._trees: dict[int, str] = {}
 
     def __enter__(self) -> Progress:
         if self._status is not None:
@@ -50,7 +54,7 @@ class Progress:
         with self._lock:
             self._began[number] = time.monotonic()
             self._line(f"Job {number:<8} {self._values(number)}")
-            self._tell_status()
+            self._tell_status(plainly=False)
 
     def ended(self, result: JobResult, manifest: Mapping[str, Any] | None, told: bool = False) -> None:
         """A job came to its end.
@@ -69,8 +73,18 @@ class Progress:
                 self._best[result.number] = headline(manifest)
             if not told:
                 self._line(line_of(result, took, self._best.get(result.number)))
-            if began is not None:
-                self._tell_status()
+            self._tell_status(plainly=began is not None)
+
+    def listener(self, number: int) -> Silence:
+        """What listens to a job's run."""
+        return Silence(notice=partial(self.notice, number), tree=partial(self.tree, number))
+
+    def tree(self, number: int, trees: int, of: int | None = None) -> None:
+        """A job finished a tree, which is told where the line can be written anew."""
+        with self._lock:
+            self._trees[number] = f"job {number}: tree {trees}" + (f"/{of}" if of is not None else "")
+            if self._status is not None:
+                self._tell_status(plainly=False)
 
     def notice(self, number: int, text: str) -> None:
         """A word of a party, once in the sweep."""
@@ -98,7 +112,8 @@ class Progress:
         return ", ".join(parts)
 
     def _seconds_left(self, left: int) -> float:
-        mean = sum(self._took) / len(self._took)
+        took = self._took[self._slots :] or self._took  # the first of each slot started its processes
+        mean = sum(took) / len(took)
         gone = sum(min(mean, time.monotonic() - began) for began in self._began.values())
         return max(0.0, mean * left - gone) / min(self._slots, left)
 
@@ -106,10 +121,11 @@ class Progress:
         overrides = self._jobs[number].overrides
         return " ".join(one for one in overrides if one in self._varied) or "as it is"
 
-    def _tell_status(self) -> None:
+    def _tell_status(self, plainly: bool) -> None:
         if self._status is not None:
-            self._status.update(f"Sweep        {self.summary()}")
-        else:
+            trees = [text for number, text in sorted(self._trees.items()) if number in self._began]
+            self._status.update(f"Sweep        {', '.join((self.summary(), *trees))}")
+        elif plainly and sum(self._counts.values()) < len(self._jobs):
             self._line(f"Sweep        {self.summary()}")
 
     def _line(self, text: str) -> None:
@@ -142,4 +158,5 @@ def _metric(found: Headline) -> str:
 def continuation(folder: Path, typed: Sequence[str]) -> str:
     """The command that goes on with a sweep: as typed, in the same folder."""
     kept = [argument for argument in typed if not argument.startswith("hydra.sweep.dir=")]
-    return shlex.join(["python", "-m", "runner", *kept, f"hydra.sweep.dir={folder}"])
+    place = str(folder) if re.fullmatch(r"[\w./:+-]+", str(folder)) else "'" + str(folder).replace("'", r"\'") + "'"
+    return shlex.join(["python", "-m", "runner", *kept, f"hydra.sweep.dir={place}"])
