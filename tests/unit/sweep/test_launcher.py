@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from runner.errors import SpecError
-from runner.spec.compose import config_dir
 from runner.spec.sweep import Sweep as Settings
 from runner.sweep.compose import Composer
 from runner.sweep.launcher import read_settings
-
-
-@pytest.fixture(scope="module")
-def composer() -> Iterator[Composer]:
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        yield Composer(loader, compose("config", [], return_hydra_config=True))  # type: ignore[arg-type]
 
 
 def test_of_the_first_job_that_is_right(composer: Composer) -> None:
