@@ -75,6 +75,6 @@ def _best(group: Group, content: Content) -> Iterator[str]:
         return
     job = ranked[0]
     yield f"Best         job {job.number}, {label_of(str(group.by))} {job.numbers()[str(group.by)]:.4f}: {group.name}"
-    again, typed = commands_of(job, content)
+    again, *typed = commands_of(job, content)
     yield f"Again        {again}"
-    yield f"             {typed}"
+    yield from (f"             {command}" for command in typed)

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 from runner.report.summary import arguments_of_job
 from runner.sweep.record import Content
-from runner.sweep.summary_compare import LESS, Group
+from runner.sweep.summary_compare import COSTS, LESS, Group
 from runner.sweep.summary_jobs import STATES, JobRecord
 
 
 def objectives_of(content: Content) -> tuple[str, ...]:
-    """What a search of the sweep was for; nothing where it had no search."""
+    """What a search of the sweep was for, metrics before costs; nothing where it had no search."""
     named = (content.tune or {}).get("objectives")
-    return tuple(name for name in named if isinstance(name, str)) if isinstance(named, (list, tuple)) else ()
+    names = [name for name in named if isinstance(name, str)] if isinstance(named, (list, dict)) else []
+    return tuple(sorted(names, key=lambda name: name in COSTS))
 
 
 def counts_of(jobs: Sequence[JobRecord]) -> str:
@@ -26,10 +27,17 @@ def counts_of(jobs: Sequence[JobRecord]) -> str:
 
 
 def commands_of(job: JobRecord, content: Content) -> list[str]:
-    """The commands that repeat a finished job: bit for bit from its folder, and as it would be typed anew."""
+    """The commands that repeat a finished job: bit for bit from its folder, and as it would be typed anew.
+
+    After a search also the one that trains with the job's settings on all training rows.
+    """
     again = ["python", "-m", "runner", "task=reproduce", f"run={job.folder}"]
     typed = ["python", "-m", "runner", *arguments_of_job(content.typed, job.overrides)]
-    return [shlex.join(again), shlex.join(typed)]
+    whole, space = (content.tune or {}).get("command"), (content.tune or {}).get("space")
+    if not isinstance(whole, str) or not isinstance(space, dict):
+        return [shlex.join(again), shlex.join(typed)]
+    found = [override for override in job.overrides if override.lstrip("+").partition("=")[0] in space]
+    return [shlex.join(again), shlex.join(typed), f"{whole} {shlex.join(found)}"]
 
 
 def direction_of(group: Group) -> str:

@@ -165,12 +165,19 @@ def test_best_run_has_the_commands_that_repeat_it(tmp_path: Path) -> None:
     assert "python -m runner --config-dir mine sgb.max_depth=3 sgb.num_boost_round=2\n" in told
 
 
-def test_search_is_ranked_by_its_first_objective(tmp_path: Path) -> None:
-    tune = {"objectives": ["bytes_sent", "auc"]}
+@pytest.mark.parametrize(
+    ("objectives", "by"),
+    [
+        ({"bytes_sent": "minimize", "ks": "maximize"}, "by KS, the highest first"),
+        ({"bytes_sent": "minimize"}, "by bytes sent, the lowest first"),
+    ],
+)
+def test_search_is_ranked_by_what_it_was_for(tmp_path: Path, objectives: dict[str, str], by: str) -> None:
+    tune = {"objectives": objectives, "command": "python -m runner sgb=fast", "space": {"sgb.max_depth": {}}}
     folder = make_sweep(tmp_path / "s", [job(2, 0.9, sent=2000), job(3, 0.8, sent=1000)], tune=tune)
-    (group,) = groups(read(folder), tune["objectives"])
-    assert (group.by, [one.number for one in group.jobs]) == ("bytes_sent", [1, 0])
-    assert "by bytes sent, the lowest first" in summarise_sweep(folder)
+    told = summarise_sweep(folder)
+    assert by in told
+    assert f"python -m runner sgb=fast sgb.max_depth={2 if 'ks' in objectives else 3}\n" in told
 
 
 def test_front_has_the_jobs_that_none_beats_in_both(tmp_path: Path) -> None:
