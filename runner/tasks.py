@@ -8,7 +8,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.cluster.warm import Cluster
 from runner.earlier import look_at_earlier, settle
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
@@ -16,14 +15,11 @@ from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
+from runner.tracking.track import require_tracking
 
 
 def execute(
-    config: DictConfig,
-    overrides: Sequence[str],
-    choices: Mapping[str, str],
-    sweep_folder: Path | None = None,
-    cluster: Cluster | None = None,
+    config: DictConfig, overrides: Sequence[str], choices: Mapping[str, str], sweep_folder: Path | None = None
 ) -> None:
     """Do the task of one configuration.
 
@@ -32,7 +28,6 @@ def execute(
         overrides: the overrides as typed, in order.
         choices: group → the choice that was made.
         sweep_folder: the folder of this job in a sweep, or None for a single run.
-        cluster: processes that stay up over several runs; None: a run has its own.
 
     Raises:
         RunnerError: with the exit code of what went wrong.
@@ -49,14 +44,14 @@ def execute(
     if spec.task.name == "check":
         print(describe_plan(spec, decisions))
     require(decisions)
+    require_tracking(spec)
     look_at_earlier(spec)
     if spec.task.name == "check":
         print("\nThis run may start: python -m runner with the same settings and without task=check")
     else:
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick
 
-        typed = {"overrides": list(overrides), "choices": dict(choices)}
-        carry_out(spec, decisions, config, typed, sweep_folder, cluster=cluster)
+        carry_out(spec, decisions, config, {"overrides": list(overrides), "choices": dict(choices)}, sweep_folder)
 
 
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:
@@ -73,6 +68,10 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.diff_runs(request)
         case "report":
             records.report_run(request)
+        case "summary":
+            from runner.sweep.summary import summarise_sweep  # late: nothing else here needs what makes the page
+
+            print(summarise_sweep(Path(str(request.sweep))))
         case "rekey":
             records.rekey_party(config, request)
         case "infer_schema":
