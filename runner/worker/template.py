@@ -55,7 +55,7 @@ def _preload(kind: str, modules: list[str]) -> Any:
         importlib.import_module(module)
     if kind == "check":
         return importlib.import_module("runner.data.job").check_tables
-    if kind == "report":  # of a room above this one: the last of the modules has the job
+    if kind in ("report", "search"):  # of a room above this one: the last of the modules has the job
         return importlib.import_module(modules[-1]).answer
     if kind == "offline":
         return importlib.import_module("runner.worker.offline").answer
