@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,7 +52,7 @@ def _with_hydra_compose(overrides: list[str]) -> int:
     from hydra import compose, initialize_config_dir
     from omegaconf import open_dict
 
-    from runner.spec.compose import config_dir, unforeseen
+    from runner.spec.compose import choices_of, config_dir, unforeseen
     from runner.tasks import execute
 
     with initialize_config_dir(config_dir(), job_name="runner", version_base="1.3"):
@@ -61,7 +60,7 @@ def _with_hydra_compose(overrides: list[str]) -> int:
             config = compose("config", overrides, return_hydra_config=True)
         except (TypeError, ValueError) as error:
             raise unforeseen(error, overrides) from None
-    choices = _choices(config.hydra.runtime.choices)
+    choices = choices_of(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
     execute(config, overrides, choices)
@@ -71,47 +70,31 @@ def _with_hydra_compose(overrides: list[str]) -> int:
 def _with_hydra_main() -> int:
     """Whatever needs Hydra's own flags: sweeps, other config folders, showing the composed configuration."""
     import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-    from omegaconf import DictConfig
 
-    from runner.errors import RunnerError
     from runner.spec.compose import config_dir
+    from runner.sweep.launcher import register
+    from runner.sweep.task import HydraTask
     from runner.tasks import execute
 
-    codes: list[int] = []
-
-    def job(config: DictConfig) -> None:
-        settings = HydraConfig.get()
-        swept = settings.mode == RunMode.MULTIRUN
-        sweep_folder = Path(settings.sweep.dir) / str(settings.job.num) if swept else None
-        if swept:
-            print(f"\nJob {settings.job.num:<8} {' '.join(settings.overrides.task)}", flush=True)
-        try:
-            execute(config, list(settings.overrides.task), _choices(settings.runtime.choices), sweep_folder)
-        except RunnerError as error:  # told here, and not raised: an exception would end a sweep
-            codes.append(_tell(error))
-
+    register()
+    task = HydraTask(execute)
     # Hydra's parser takes all overrides in one piece: put the flags, wherever they were typed, before them.
     arguments = _absolute_config_path(sys.argv[1:])
     overrides = [argument for argument in arguments if _is_override(argument)]
     flags = [argument for argument in arguments if not _is_override(argument)]
     own_settings = _HYDRA_SETTINGS if any(_names_config_path(flag) for flag in flags) else ()
     sys.argv[1:] = [*flags, *own_settings, *overrides]
-    entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(job)
+    entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(task)
     entry()
-    return next(iter(codes), 0)
-
-
-def _choices(chosen: Mapping[str, Any]) -> dict[str, str]:
-    """The choice of each of the runner's own groups."""
-    return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/") and choice is not None}
+    return next(iter(task.codes), 0)
 
 
 # Those of conf/config.yaml, which a snapshot (--config-path RUN/.hydra) does not have: no folders of Hydra's own.
 _HYDRA_SETTINGS = (
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
+    "hydra/launcher=runner",
+    "hydra/sweeper=runner",
     "hydra.output_subdir=null",
     "hydra.run.dir=.",
     "hydra.sweep.dir=${outputs}/sweeps/${now:%Y-%m-%d}/${now:%H-%M-%S}",

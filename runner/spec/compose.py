@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +19,11 @@ from runner.spec.model import Party, Spec
 from runner.spec.parse import allowed, parse, setting_names
 from runner.spec.request import KEYS, SETTINGS, Request, split_request
 from runner.spec.suggest import advise, closest
+
+# The launcher and the sweeper of the runner's own, by the names that Hydra looks for plugins under.
+PLUGINS = "hydra_plugins.runner"
+for _group, _plugin in (("launcher", "SweepLauncher"), ("sweeper", "JobSweeper")):
+    ConfigStore.instance().store("runner", {"_target_": f"{PLUGINS}.{_plugin}"}, f"hydra/{_group}")
 
 
 def config_dir() -> str:
@@ -58,6 +65,11 @@ def to_values(config: DictConfig) -> dict[str, Any]:
     values.pop("experiment", None)
     resolved: dict[str, Any] = values
     return resolved
+
+
+def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
+    """The choice of each of the runner's own groups."""
+    return {group: choice for group, choice in chosen.items() if not group.startswith("hydra/") and choice is not None}
 
 
 def to_parties(config: DictConfig) -> dict[str, Party]:

@@ -29,13 +29,24 @@ class Composer:
         self._master = master
         self._parser = OverridesParser.create(config_loader=loader)
         self._bases: dict[tuple[str, ...], DictConfig] = {}
+        self._looked: dict[tuple[str, ...], DictConfig] = {}
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration of a job, with Hydra's own section.
+        """The configuration of a job, with Hydra's own section; the caller's to change.
 
         Raises:
             SpecError: where an override chooses or changes what is not there.
         """
+        looked = self._looked.pop(tuple(overrides), None)
+        return looked if looked is not None else self._checked(overrides)
+
+    def look(self, overrides: Sequence[str]) -> DictConfig:
+        """The same, to look at only: it is kept for the caller who wants it to change."""
+        if tuple(overrides) not in self._looked:
+            self._looked[tuple(overrides)] = self._checked(overrides)
+        return self._looked[tuple(overrides)]
+
+    def _checked(self, overrides: Sequence[str]) -> DictConfig:
         try:
             return self._compose(list(overrides))
         except (HydraException, OmegaConfBaseException) as error:

@@ -18,7 +18,7 @@ from runner.execution import carry_out
 from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
 from runner.provenance.folder import write_status
-from runner.spec.compose import to_spec
+from runner.spec.compose import choices_of, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
 from runner.spec.sweep import Sweep as Settings
@@ -156,8 +156,7 @@ class Sweep:
 
 
 def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:
-    chosen = config.hydra.runtime.choices if "hydra" in config else {}
-    choices = {group: choice for group, choice in chosen.items() if not group.startswith("hydra/") and choice}
+    choices = choices_of(config.hydra.runtime.choices) if "hydra" in config else {}
     with open_dict(config):
         config.pop("hydra", None)
     config = settle(config, overrides)
