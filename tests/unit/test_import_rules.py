@@ -32,6 +32,7 @@ ORDER = (
     ("report",),
     ("execution",),
     ("sweep",),
+    ("tuning",),
     ("reproduction",),
     ("records",),
     ("drafting",),
