@@ -140,7 +140,7 @@ def describe_search(plan: Plan) -> str:
 
 def _described(searched: Range) -> dict[str, Any]:
     """As it is typed."""
-    values: dict[str, Any] = msgspec.to_builtins(searched)
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(searched))
     return {name: value for name, value in values.items() if value not in (None, False)}
 
 
