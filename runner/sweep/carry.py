@@ -2,44 +2,114 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from hydra.plugins.launcher import Launcher
 from rich.console import Console
 
 from runner.errors import RunnerError
 from runner.provenance.manifest import read_run
 from runner.report.pages import make_reports
 from runner.report.warnings import warnings_of
+from runner.sweep.elsewhere import launch
 from runner.sweep.jobs import Job, JobResult, Sweep
 from runner.sweep.progress import Progress, continuation
 
 
-def carry_out_all(sweep: Sweep, jobs_overrides: Sequence[Sequence[str]]) -> list[JobResult]:
+def carry_out_all(
+    sweep: Sweep, jobs_overrides: Sequence[Sequence[str]], launcher: Launcher | None = None
+) -> list[JobResult]:
     """Add all jobs, tell what is wrong with them, and carry out the others.
+
+    Args:
+        launcher: one of Hydra's that carries the jobs to processes of its own; None: the sweep's own slots.
 
     Returns:
         the results, in the order of the jobs; jobs that were not begun after a failure have none.
     """
     console = Console()
+    _say(console, f"Sweep folder {sweep.folder}")
     jobs = _add(sweep, jobs_overrides, console)
-    command = continuation(sweep.folder, sys.argv[1:])
-    results = {job.number: sweep.carry_out(job) for job in jobs if job.error is not None}
-    if results and not sweep.settings.keep_going:
-        console.print("Sweep        nothing was started: sweep.keep_going=false", highlight=False)
-        return list(results.values())
+    go_on = f"Next         {continuation(sweep.folder, sys.argv[1:])}"
+    wrong = [sweep.carry_out(job) for job in jobs if job.error is not None]
+    if wrong and not sweep.settings.keep_going:
+        _say(console, "Sweep        nothing was started, as sweep.keep_going=false\n" + go_on)
+        return wrong
+    sweeping = _Sweeping(sweep, jobs, console)
     try:
-        with Progress(jobs, sweep.settings.parallel, console) as progress:
-            _carry_out(sweep, [job for job in jobs if job.error is None], progress, results)
+        with sweeping.progress:
+            sweeping.carry_out(launcher)
     except KeyboardInterrupt:
-        _say(console, f"Next         {command}")
+        _say(console, f"Sweep        {sweeping.progress.summary()}\n{go_on}")
         raise
-    _report_best(sweep, progress, console)
-    _say(console, f"Sweep        {progress.summary()}\nSweep folder {sweep.folder}")
-    if any(result.state != "done" for result in results.values()) or len(results) < len(jobs):
-        _say(console, f"Next         {command}")
-    return [results[job.number] for job in jobs if job.number in results]
+    _report_best(sweep, jobs, sweeping.progress, console)
+    _say(console, f"Sweep        {sweeping.progress.summary()}\nSweep folder {sweep.folder}")
+    if any(job.number not in sweeping.results or sweeping.results[job.number].state != "done" for job in jobs):
+        _say(console, go_on)
+    return [sweeping.results[job.number] for job in jobs if job.number in sweeping.results]
+
+
+class _Sweeping:
+    """The jobs on their way. ``results``: of those that ended, by number."""
+
+    def __init__(self, sweep: Sweep, jobs: Sequence[Job], console: Console) -> None:
+        self._sweep = sweep
+        self._jobs = jobs
+        self.progress = Progress(jobs, sweep.settings.parallel, console)
+        self.results: dict[int, JobResult] = {}
+        self._threads: set[int] = set()
+
+    def carry_out(self, launcher: Launcher | None) -> None:
+        left = []
+        for job in self._jobs:
+            if job.error is not None or self._sweep.is_finished(job):
+                self._note(self._sweep.carry_out(job))
+            else:
+                left.append(job)
+        if launcher is not None and left:
+            for result in launch(launcher, self._sweep, left):
+                self._note(result, told=True)  # by its own process
+        elif self._sweep.settings.parallel == 1:  # in this thread, which Ctrl-C reaches
+            for job in left:
+                self._do(job)
+        else:
+            self._carry_out_in_slots(left)
+
+    def _carry_out_in_slots(self, jobs: Sequence[Job]) -> None:
+        with ThreadPoolExecutor(self._sweep.settings.parallel) as slots:
+            futures = [slots.submit(self._do, job) for job in jobs]
+            try:
+                for ended in as_completed(futures):
+                    ended.result()
+            except KeyboardInterrupt:
+                for future in futures:
+                    future.cancel()
+                for thread in list(self._threads):  # signals reach the main thread only
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+                    )
+                raise
+
+    def _do(self, job: Job) -> None:
+        """After a failure no other job is begun, unless ``sweep.keep_going`` says so."""
+        failed = any(result.state == "failed" for result in self.results.values())
+        if failed and not self._sweep.settings.keep_going:
+            return
+        self._threads.add(threading.get_ident())
+        try:
+            self.progress.started(job.number)
+            result = self._sweep.carry_out(job, listener=self.progress.listener(job.number))
+        finally:
+            self._threads.discard(threading.get_ident())
+        self._note(result)
+
+    def _note(self, result: JobResult, told: bool = False) -> None:
+        self.results[result.number] = result
+        self.progress.ended(result, read_run(result.folder) if result.state == "done" else None, told)
 
 
 def _add(sweep: Sweep, jobs_overrides: Sequence[Sequence[str]], console: Console) -> list[Job]:
@@ -59,33 +129,16 @@ def _add(sweep: Sweep, jobs_overrides: Sequence[Sequence[str]], console: Console
     return list(jobs.values())
 
 
-def _carry_out(sweep: Sweep, jobs: Sequence[Job], progress: Progress, results: dict[int, JobResult]) -> None:
-    """Fill ``results`` as jobs end; after a failure no other is begun, unless ``sweep.keep_going`` says so."""
-
-    def one(job: Job) -> None:
-        if not sweep.settings.keep_going and any(result.state == "failed" for result in results.values()):
-            return
-        progress.started(job.number)
-        result = results[job.number] = sweep.carry_out(job)
-        progress.ended(result, read_run(result.folder) if result.state == "done" else None)
-
-    if sweep.settings.parallel == 1:  # in this thread, which Ctrl-C reaches
-        for job in jobs:
-            one(job)
-        return
-    with ThreadPoolExecutor(sweep.settings.parallel) as slots:
-        for ended in as_completed([slots.submit(one, job) for job in jobs]):
-            ended.result()
-
-
-def _report_best(sweep: Sweep, progress: Progress, console: Console) -> None:
+def _report_best(sweep: Sweep, jobs: Sequence[Job], progress: Progress, console: Console) -> None:
     """The HTML reports of the best job, where only it gets some."""
     found = progress.best()
-    if sweep.settings.reports != "best" or found is None:
+    wanted = {job.number for job in jobs if job.prepared is not None and job.prepared.spec.report.html}
+    if sweep.settings.reports != "best" or found is None or found[0] not in wanted:
         return
     folder = sweep.folder / str(found[0])
     try:
-        reports = make_reports(folder, read_run(folder))
+        with sweep.slot() as cluster:
+            reports = make_reports(folder, read_run(folder), cluster)
     except RunnerError as error:
         _say(console, f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again")
     else:

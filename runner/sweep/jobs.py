@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import queue
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, open_dict
 
+from runner.cluster.run import Listener, Pace
+from runner.cluster.warm import Cluster
 from runner.earlier import look_at_earlier, settle
-from runner.errors import ClusterError, RunnerError, SecurityError, StageError
+from runner.errors import ClusterError, RunnerError, SecurityError, StageError, Stopped
 from runner.execution import carry_out
 from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
-from runner.provenance.folder import write_status
+from runner.provenance.folder import SPEC, write_status
 from runner.spec.compose import choices_of, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
 from runner.spec.sweep import Sweep as Settings
+from runner.sweep.listener import Silence
 from runner.sweep.record import Record
 from runner.sweep.state import is_finished, set_aside
 
 Compose = Callable[[Sequence[str]], DictConfig]
-Pace = Callable[[int], bool]
-_LOCK = ".lock"
+LOCK = ".lock"  # held by the driver of the sweep
+_JOB_LOCKS = ".locks"  # of each job by whoever carries it out
 
 
 @dataclass(frozen=True)
@@ -69,20 +76,32 @@ class Sweep:
         folder: of the sweep; made where it is missing.
         settings: how its jobs are carried out.
         compose: makes of a job's overrides what Hydra composes of them.
+        leads: whether this process is the sweep's driver, of which there is one at a time; others do jobs for it.
 
     Raises:
-        ClusterError: on entering, where another process carries out this sweep.
+        ClusterError: on entering, where another process leads this sweep.
         BundleError: on entering, where the sweep's record is damaged.
     """
 
-    def __init__(self, folder: Path, settings: Settings, compose: Compose) -> None:
+    def __init__(self, folder: Path, settings: Settings, compose: Compose, leads: bool = True) -> None:
         self.folder = folder
         self.settings = settings
-        self._compose = compose
-        self._lock = FileLock(folder / _LOCK, thread_local=False)
+        self.compose = compose
+        self._leads = leads
+        self._clusters = [Cluster() for _ in range(settings.parallel)]
+        self._free: queue.LifoQueue[Cluster] = queue.LifoQueue()
+        for cluster in self._clusters:
+            self._free.put(cluster)
+        self._lock = FileLock(folder / LOCK, thread_local=False)
 
     def __enter__(self) -> Sweep:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / _JOB_LOCKS).mkdir(parents=True, exist_ok=True)
+        if self._leads:
+            self._lead()
+        self.record = Record(self.folder, sys.argv[1:] if self._leads else ())
+        return self
+
+    def _lead(self) -> None:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -92,10 +111,10 @@ class Sweep:
                 why="two at a time would begin the same jobs",
                 fix="wait until it ends, or end it; or begin another sweep: hydra.sweep.dir=<another folder>",
             ) from None
-        self.record = Record(self.folder, sys.argv[1:])
-        return self
 
     def __exit__(self, *exception: object) -> None:
+        for cluster in self._clusters:
+            cluster.close()
         self._lock.release()
 
     def add(self, overrides: Sequence[str]) -> Job:
@@ -104,7 +123,7 @@ class Sweep:
         A job that may not start has its error, here and in its ``status.json``.
         """
         try:
-            config = self._compose(overrides)
+            config = self.compose(overrides)
             prepared = _prepare(config, overrides)
         except RunnerError as error:
             number = self.record.number(overrides, None)
@@ -113,34 +132,57 @@ class Sweep:
         digest = spec_digest(prepared.spec)
         return Job(self.record.number(overrides, digest), tuple(overrides), digest, prepared)
 
-    def carry_out(self, job: Job, pace: Pace | None = None) -> JobResult:
+    def carry_out(self, job: Job, pace: Pace | None = None, listener: Listener | None = None) -> JobResult:
         """Run a job, unless it is finished; again, as often as ``sweep.retries`` says, after failures that may pass.
+
+        It waits for a free slot; any number of threads may call it.
 
         Args:
             pace: asked with the number of trees, before each tree but the first, whether to go on.
+            listener: is told of what happens.
 
         Returns:
             how it ended; a failed job's error is in there, and never raised.
         """
         folder = self.folder / str(job.number)
-        if job.prepared is None or job.spec_digest is None:
+        if job.prepared is None:
             return JobResult(job.number, "failed", folder, job.error)
-        if is_finished(folder, job.spec_digest):
-            return JobResult(job.number, "done", folder, skipped=True)
-        for attempt in range(1 + self.settings.retries):
-            error = self._attempt(job, job.prepared, folder)
-            if error is None:
-                return JobResult(job.number, "done", folder)
-            if not _may_pass(error) or attempt == self.settings.retries:
-                break
+        with FileLock(self.folder / _JOB_LOCKS / str(job.number), thread_local=False), self.slot() as cluster:
+            if self.is_finished(job):
+                return JobResult(job.number, "done", folder, skipped=True)
+            for attempt in range(1 + self.settings.retries):
+                error = self._attempt(job, job.prepared, cluster, pace, listener or Silence())
+                if error is None or not _may_pass(error) or attempt == self.settings.retries:
+                    break
+        if error is None or isinstance(error, Stopped):
+            return JobResult(job.number, "done" if error is None else "stopped", folder)
         return JobResult(job.number, "failed", folder, error)
 
-    def _attempt(self, job: Job, prepared: Prepared, folder: Path) -> RunnerError | None:
+    @contextmanager
+    def slot(self) -> Iterator[Cluster]:
+        """Processes that nobody uses, for as long as the ``with`` block lasts."""
+        cluster = self._free.get()
+        try:
+            yield cluster
+        finally:
+            self._free.put(cluster)
+
+    def is_finished(self, job: Job) -> bool:
+        """Whether the job's folder holds a finished run of its spec."""
+        return job.spec_digest is not None and is_finished(self.folder / str(job.number), job.spec_digest)
+
+    def _attempt(
+        self, job: Job, prepared: Prepared, cluster: Cluster, pace: Pace | None, listener: Listener
+    ) -> RunnerError | None:
         set_aside(self.folder, job.number)
         self.record.count_attempt(job.number)
         typed: dict[str, Any] = {"overrides": list(job.overrides), "choices": dict(prepared.choices)}
+        folder = self.folder / str(job.number)
+        spec = self._adapted(prepared.spec)
         try:
-            carry_out(prepared.spec, prepared.decisions, prepared.config, typed, folder)
+            carry_out(
+                spec, prepared.decisions, prepared.config, typed, folder, cluster=cluster, pace=pace, listener=listener
+            )
         except RunnerError as error:
             return error
         except Exception as error:  # noqa: BLE001 - one job's end is not the sweep's
@@ -148,10 +190,19 @@ class Sweep:
             return _own(error, folder)
         return None
 
+    def _adapted(self, spec: Spec) -> Spec:
+        """The job's spec, with its share of the cores, and with reports only where every job gets them."""
+        cluster, slots = spec.cluster, self.settings.parallel
+        if slots > 1 and cluster.threads is None:
+            cluster = msgspec.structs.replace(cluster, threads=max(1, len(os.sched_getaffinity(0)) // slots))
+        report = msgspec.structs.replace(spec.report, html=spec.report.html and self.settings.reports == "all")
+        return msgspec.structs.replace(spec, cluster=cluster, report=report)
+
     def _note_error(self, number: int, error: RunnerError) -> None:
-        set_aside(self.folder, number)
         folder = self.folder / str(number)
-        folder.mkdir()
+        if (folder / SPEC).exists():  # of a run; else there is nothing but an earlier error
+            set_aside(self.folder, number)
+        folder.mkdir(exist_ok=True)
         write_status(folder, "failed", error)
 
 

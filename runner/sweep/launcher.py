@@ -22,7 +22,7 @@ from runner.spec.request import split_request
 from runner.spec.sweep import Sweep as Settings
 from runner.sweep.carry import carry_out_all
 from runner.sweep.compose import Composer
-from runner.sweep.jobs import Sweep
+from runner.sweep.jobs import JobResult, Sweep
 from runner.sweep.task import HydraTask
 
 Overrides = Sequence[str]
@@ -32,25 +32,55 @@ class SweepLauncher(Launcher):
     """``hydra/launcher=runner``: carries the jobs out in this process's slots."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
-        self._folder = Path(str(config.hydra.sweep.dir))
-        loader: Any = hydra_context.config_loader
-        self._compose = Composer(loader, config)
-        self._task: HydraTask = task_function
+        self._jobs = _Jobs(hydra_context, task_function, config)
 
     def launch(self, job_overrides: Sequence[Overrides], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Sweep over the jobs that are runs; before, do what else is asked, one after another."""
-        runs = [overrides for overrides in job_overrides if self._is_run(overrides)]
-        for number, overrides in enumerate(job_overrides, initial_job_idx):
+        return [_job_return(result.error) for result in self._jobs.do(job_overrides, initial_job_idx, None)]
+
+
+class JobSweeper(Sweeper):
+    """``hydra/sweeper=runner``: all combinations, as by Hydra's basic one, which composes every job twice."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
+        self._jobs = _Jobs(hydra_context, task_function, config)
+        self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> None:
+        # Late: Hydra's scan for plugins makes this module anew.
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        (jobs,) = BasicSweeper.split_arguments(self._parser.parse_overrides(arguments), None)
+        self._jobs.do(jobs, 0, None if isinstance(self._launcher, SweepLauncher) else self._launcher)
+
+
+class _Jobs:
+    """What both do with the jobs' overrides."""
+
+    def __init__(self, hydra_context: HydraContext, task: HydraTask, config: DictConfig) -> None:
+        loader: Any = hydra_context.config_loader
+        self._folder = Path(str(config.hydra.sweep.dir))
+        self._compose = Composer(loader, config)
+        self._task = task
+
+    def do(self, jobs: Sequence[Overrides], first: int, launcher: Launcher | None) -> list[JobResult]:
+        """Sweep over the jobs that are runs; before, do what else is asked, one after another.
+
+        Args:
+            first: the number of the first job.
+            launcher: what carries runs to other processes, if that is wanted.
+        """
+        runs = [overrides for overrides in jobs if self._is_run(overrides)]
+        for number, overrides in enumerate(jobs, first):
             if overrides not in runs:
                 print(f"\nJob {number:<8} {' '.join(overrides)}", flush=True)
                 self._task.answer(self._compose(overrides), overrides, self._folder / str(number))
         if not runs:
             return []
         with Sweep(self._folder, read_settings(self._compose, runs), self._compose) as sweep:
-            results = carry_out_all(sweep, runs)
-        errors = [result.error for result in results]
-        self._task.codes += [error.code for error in errors if error is not None]
-        return [_job_return(error) for error in errors]
+            results = carry_out_all(sweep, runs, launcher)
+        self._task.codes += [result.error.code for result in results if result.error is not None]
+        return results
 
     def _is_run(self, overrides: Overrides) -> bool:
         """Whether it is a run of its own; one that cannot be composed is told as a failed one."""
@@ -59,21 +89,6 @@ class SweepLauncher(Launcher):
         except SpecError:
             return True
         return OmegaConf.select(config, "task.name") in STAGES and OmegaConf.select(config, "tune.name") == "none"
-
-
-class JobSweeper(Sweeper):
-    """``hydra/sweeper=runner``: all combinations, as by Hydra's basic one, which composes every job twice."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
-        self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
-        self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
-
-    def sweep(self, arguments: list[str]) -> Any:
-        # Late: Hydra's scan for plugins makes this module anew.
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
-        (jobs,) = BasicSweeper.split_arguments(self._parser.parse_overrides(arguments), None)
-        return self._launcher.launch(jobs, 0)
 
 
 def read_settings(compose: Composer, jobs: Sequence[Overrides]) -> Settings:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from rich.console import Console
 from runner.report.names import NAMES
 from runner.sweep.headline import Headline, best, headline
 from runner.sweep.jobs import Job, JobResult
+from runner.sweep.listener import Silence
 
 
 class Progress:
@@ -36,6 +39,7 @@ class Progress:
         self._best: dict[int, Headline | None] = {}
         self._status = console.status("") if console.is_terminal else None
         self._told: set[str] = set()
+        self._trees: dict[int, str] = {}
 
     def __enter__(self) -> Progress:
         if self._status is not None:
@@ -50,20 +54,37 @@ class Progress:
         with self._lock:
             self._began[number] = time.monotonic()
             self._line(f"Job {number:<8} {self._values(number)}")
-            self._tell_status()
+            self._tell_status(plainly=False)
 
-    def ended(self, result: JobResult, manifest: Mapping[str, Any] | None) -> None:
-        """Args: manifest: of a finished run."""
+    def ended(self, result: JobResult, manifest: Mapping[str, Any] | None, told: bool = False) -> None:
+        """A job came to its end.
+
+        Args:
+            manifest: of a finished run.
+            told: whether another process has shown it already.
+        """
         with self._lock:
             began = self._began.pop(result.number, None)
             took = 0.0 if began is None else time.monotonic() - began
             self._counts["skipped" if result.skipped else result.state] += 1
-            if result.state == "done" and not result.skipped:
+            if began is not None and result.state == "done":
                 self._took.append(took)
             if manifest is not None:
                 self._best[result.number] = headline(manifest)
-            self._line(self._told_of(result, took))
-            self._tell_status()
+            if not told:
+                self._line(line_of(result, took, self._best.get(result.number)))
+            self._tell_status(plainly=began is not None)
+
+    def listener(self, number: int) -> Silence:
+        """What listens to a job's run."""
+        return Silence(notice=partial(self.notice, number), tree=partial(self.tree, number))
+
+    def tree(self, number: int, trees: int, of: int | None = None) -> None:
+        """A job finished a tree, which is told where the line can be written anew."""
+        with self._lock:
+            self._trees[number] = f"job {number}: tree {trees}" + (f"/{of}" if of is not None else "")
+            if self._status is not None:
+                self._tell_status(plainly=False)
 
     def notice(self, number: int, text: str) -> None:
         """A word of a party, once in the sweep."""
@@ -95,30 +116,31 @@ class Progress:
         gone = sum(min(mean, time.monotonic() - began) for began in self._began.values())
         return max(0.0, mean * left - gone) / min(self._slots, left)
 
-    def _told_of(self, result: JobResult, took: float) -> str:
-        if result.skipped:
-            text = "done before"
-        elif result.error is None:
-            text = f"{result.state} in {took:.1f} s"
-        else:
-            error = result.error
-            text = f"failed: {error.title}: {error.what} ({error.why}); {result.folder}/status.json"
-        if (found := self._best.get(result.number)) is not None:
-            text += f": {_metric(found)}"
-        return f"Job {result.number:<8} {text}"
-
     def _values(self, number: int) -> str:
         overrides = self._jobs[number].overrides
         return " ".join(one for one in overrides if one in self._varied) or "as it is"
 
-    def _tell_status(self) -> None:
+    def _tell_status(self, plainly: bool) -> None:
         if self._status is not None:
-            self._status.update(f"Sweep        {self.summary()}")
-        else:
+            trees = [text for number, text in sorted(self._trees.items()) if number in self._began]
+            self._status.update(f"Sweep        {', '.join((self.summary(), *trees))}")
+        elif plainly and sum(self._counts.values()) < len(self._jobs):
             self._line(f"Sweep        {self.summary()}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def line_of(result: JobResult, took: float, found: Headline | None) -> str:
+    """How a job ended, in ``took`` seconds."""
+    if result.skipped:
+        text = "done before"
+    elif result.error is None:
+        text = f"{result.state} in {took:.1f} s"
+    else:
+        error = result.error
+        text = f"failed: {error.title}: {error.what} ({error.why}); {result.folder}/status.json"
+    return f"Job {result.number:<8} {text}" + (f": {_metric(found)}" if found is not None else "")
 
 
 def _varied(jobs: Sequence[Job]) -> set[str]:
@@ -135,4 +157,5 @@ def _metric(found: Headline) -> str:
 def continuation(folder: Path, typed: Sequence[str]) -> str:
     """The command that goes on with a sweep: as typed, in the same folder."""
     kept = [argument for argument in typed if not argument.startswith("hydra.sweep.dir=")]
-    return shlex.join(["python", "-m", "runner", *kept, f"hydra.sweep.dir={folder}"])
+    place = str(folder) if re.fullmatch(r"[\w./:+-]+", str(folder)) else "'" + str(folder).replace("'", r"\'") + "'"
+    return shlex.join(["python", "-m", "runner", *kept, f"hydra.sweep.dir={place}"])

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from runner.errors import RunnerError
 from runner.spec.compose import choices_of
+from runner.sweep.elsewhere import do_job
 
 Execute = Callable[[DictConfig, Sequence[str], Mapping[str, str], "Path | None"], None]
 
@@ -31,9 +33,17 @@ class HydraTask:
         self._execute = execute
 
     def __call__(self, config: DictConfig) -> Any:
+        """Called for a single run, and by launchers that are not the runner's own, in the process of a job.
+
+        Returns:
+            how the job ended, for the driver; None for a single run.
+        """
         settings = HydraConfig.get()
-        choices = choices_of(settings.runtime.choices)
-        self._do(config, list(settings.overrides.task), choices, None)
+        overrides, choices = list(settings.overrides.task), choices_of(settings.runtime.choices)
+        if settings.mode == RunMode.MULTIRUN:
+            return do_job(config, overrides, choices, Path(settings.sweep.dir))
+        self._do(config, overrides, choices, None)
+        return None
 
     def answer(self, config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
         """Do what is no run, or more than one, as one of several.

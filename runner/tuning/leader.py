@@ -16,7 +16,7 @@ from runner.errors import ClusterError, RunnerError
 from runner.spec.identity import spec_values
 from runner.tuning.plan import Plan
 
-PROCESS = "runner.worker.search"
+PROCESS, LOG = "runner.worker.search", "search.log"
 
 
 class Leader:
@@ -39,8 +39,11 @@ class Leader:
     def __enter__(self) -> Leader:
         with ExitStack() as stack:
             logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sgb-")))
-            template = Template("search", {self._plan.leader: ()}, {}, logs / "search.log", [PROCESS])
-            self._channel = stack.enter_context(template).channels[self._plan.leader]
+            template = Template("search", logs / LOG, [PROCESS])
+            stack.callback(template.close)
+            crew = template.fork([self._plan.leader], logs / LOG)
+            stack.callback(crew.leave)
+            self._channel = crew.channels[self._plan.leader]
             self._stack = stack.pop_all()
         try:
             limit = self._plan.spec.cluster.start_timeout
@@ -57,7 +60,6 @@ class Leader:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._channel.send(order="leave")
         self._stack.__exit__(*exception)
 
     def next_trial(self) -> tuple[int, dict[str, Any]] | None:

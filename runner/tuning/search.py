@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -16,9 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
 from runner.errors import RunnerError, SpecError, StageError
-from runner.provenance.manifest import MANIFEST
+from runner.provenance.manifest import MANIFEST, read_run
+from runner.report.pages import make_reports
 from runner.spec.model import Spec
 from runner.sweep.jobs import JobResult, Sweep
+from runner.sweep.listener import Silence
 from runner.sweep.progress import continuation
 from runner.sweep.record import read_record
 from runner.tuning.leader import Leader
@@ -49,7 +51,9 @@ def search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None = Non
             with Leader(plan, folder) as leader:
                 searching = _Search(plan, sweep, leader, told)
                 searching.run()
-                told.summary(leader.end(), continuation(folder, sys.argv[1:]))
+                end = leader.end()
+                _report_best(sweep, plan, end["best"], told)
+                told.summary(end, continuation(folder, sys.argv[1:]))
     except KeyboardInterrupt:
         told.line(f"Next         {continuation(folder, sys.argv[1:])}")
         raise
@@ -66,7 +70,7 @@ class _Search:
         self._lock = threading.Lock()
         self._begun = sum(leader.ended.values())
         self._until = time.monotonic() + (plan.spec.tune.timeout or float("inf"))
-        self._jobs: dict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._threads: set[int] = set()
         self._over = False
         self.failures: list[RunnerError] = []
         self.succeeded = 0
@@ -82,11 +86,18 @@ class _Search:
                     ended.result()
             except BaseException:
                 self._over = True
+                for thread in list(self._threads):  # signals reach the main thread only
+                    interrupt = ctypes.py_object(KeyboardInterrupt)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), interrupt)
                 raise
 
     def _work(self) -> None:
-        while (trial := self._next()) is not None:
-            self._try(*trial)
+        self._threads.add(threading.get_ident())
+        try:
+            while (trial := self._next()) is not None:
+                self._try(*trial)
+        finally:
+            self._threads.discard(threading.get_ident())
 
     def _next(self) -> tuple[int, dict[str, Any]] | None:
         with self._lock:
@@ -100,7 +111,6 @@ class _Search:
     def _try(self, trial: int, settings: Mapping[str, Any]) -> None:
         with self._lock:
             job = self._sweep.add(self._plan.overrides(settings))
-            running = self._jobs[job.number]
             self._told.started(trial, job.number, settings)
         folder = self._sweep.folder / str(job.number)
         pace = None
@@ -110,8 +120,7 @@ class _Search:
                 return self._leader.goes_on(trial, folder, trees)
 
         began = time.monotonic()
-        with running:  # two trials with the same settings are one job
-            result = self._sweep.carry_out(job, pace)
+        result = self._sweep.carry_out(job, pace, Silence(notice=self._told.notice))
         reply = self._leader.tell(trial, result.state, job.number, folder, _costs(result))
         with self._lock:
             self._told.ended(trial, result, time.monotonic() - began, reply)
@@ -119,6 +128,21 @@ class _Search:
             if result.state == "failed":
                 self.failures.append(result.error or _no_reason(folder))
                 self._over = self._over or not self._plan.spec.sweep.keep_going
+
+
+def _report_best(sweep: Sweep, plan: Plan, best: Sequence[Mapping[str, Any]] | None, told: Told) -> None:
+    """The HTML reports of the best trial's job, where only it gets some; of a front, none."""
+    wanted = plan.spec.report.html and sweep.settings.reports == "best"
+    if not wanted or best is None or len(best) != 1:
+        return
+    folder = sweep.folder / str(best[0]["job"])
+    try:
+        with sweep.slot() as cluster:
+            reports = make_reports(folder, read_run(folder), cluster)
+    except RunnerError as error:
+        told.line(f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again")
+    else:
+        told.line(f"Report       of job {folder.name}: {', '.join(map(str, reports))}")
 
 
 def _costs(result: JobResult) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,21 @@ class Told:
 
     def __init__(self, plan: Plan, folder: Path, console: Console) -> None:
         self._plan, self._folder, self._console = plan, folder, console
-        self._began = time.monotonic()
-        self._ended = 0
+        self._noticed: set[str] = set()
 
     def line(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def notice(self, text: str) -> None:
+        """A word of a party, once in the search."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self.line(f"note: {text}")
 
     def started(self, trial: int, job: int, settings: Mapping[str, Any]) -> None:
         self.line(f"\nTrial {trial:<6} job {job}: {_settings(settings)}")
 
     def ended(self, trial: int, result: JobResult, seconds: float, reply: Mapping[str, Any]) -> None:
-        self._ended += 1
         text = "done before" if result.skipped else f"{result.state} in {seconds:.1f} s"
         if result.error is not None and result.state == "failed":
             text = f"failed: {result.error.title}: {result.error.what} ({result.error.why})"
