@@ -27,7 +27,7 @@ METRICS_FILE, FOLDS_FILE, CURVE_FILE = "metrics.json", "cv.json", "validation_cu
 BEST_FILE = "best.json"
 
 
-def answer(channel: Channel, tables: dict[str, int]) -> int:
+def answer(channel: Channel) -> int:
     """Lead the search that the first order names, order by order, until the driver lets it go or is gone."""
     leader = None
     while (order := channel.receive()) is not None and order["order"] != "leave":
