@@ -63,7 +63,7 @@ class Told:
     def _best(self, best: Sequence[Mapping[str, Any]] | None) -> list[str]:
         if best is None:
             own = self._folder / "parties" / self._plan.leader / "best.json"
-            return [f"Best         known to {self._plan.leader} and nobody else: {own}"]
+            return [f"Best         not shown here; {self._plan.leader} has it in {own}"]
         if not best:
             return ["Best         no trial came to its end"]
         lines = [] if len(best) == 1 else [f"Best         {len(best)} trials, none better than another in everything"]
