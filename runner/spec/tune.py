@@ -77,9 +77,7 @@ class Range(Section, frozen=True, kw_only=True):
             return tuple(range(self.whole[0], self.whole[1] + 1, int(self.step or 1)))
         if self.real is not None and self.step is not None:
             low, high = self.real
-            return tuple(
-                round(low + place * self.step, 12) for place in range(math.floor((high - low) / self.step + 1e-9) + 1)
-            )
+            return tuple(round(low + place * self.step, 12) for place in range(round((high - low) / self.step) + 1))
         return None
 
 
@@ -158,5 +156,5 @@ def _wrong(given: Range) -> str | None:
         return "a logarithmic range has no step"
     whole = given.whole is None or given.step == int(given.step)
     steps = (high - low) / given.step if given.step > 0 else 0.5
-    fits = whole and steps >= 1 and abs(steps - round(steps)) < 1e-9
+    fits = whole and round(steps) >= 1 and abs(steps - round(steps)) < 1e-9
     return None if fits else "its step must lead from the first number to the second"

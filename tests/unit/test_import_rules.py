@@ -42,7 +42,20 @@ ORDER = (
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 HEAVY = ("secretflow", "spu", "heu", "jax")
 MAY_IMPORT_HEAVY = ("engine/", "stages/", "worker/", "policy/gate.py")
-SLOW = ("secretflow", "spu", "heu", "jax", "pandas", "polars", "pandera", "sklearn", "pyarrow", "matplotlib", "jinja2", "optuna")
+SLOW = (
+    "secretflow",
+    "spu",
+    "heu",
+    "jax",
+    "pandas",
+    "polars",
+    "pandera",
+    "sklearn",
+    "pyarrow",
+    "matplotlib",
+    "jinja2",
+    "optuna",
+)
 FILES = sorted(path.relative_to(RUNNER).as_posix() for path in RUNNER.rglob("*.py"))
 
 

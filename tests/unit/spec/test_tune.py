@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import copy
+from functools import cache
 from typing import Any
 
 import pytest
 from support import make_spec
 
 from runner.errors import SpecError
+from runner.spec.identity import spec_values
+from runner.spec.model import Evaluate, Spec
+from runner.spec.parse import parse
 from runner.spec.sweep import Tune
 from runner.spec.trials import check_space, force_space, of_search, overrides_of_search, overrides_of_trial
 from runner.spec.tune import METRICS, Range, leader_of, objectives_of, space_of
@@ -20,8 +24,21 @@ def space(leaf: Any, path: str = "sgb.max_depth") -> dict[str, Range]:
     return space_of(Tune(space={room: {name: leaf}}))
 
 
-def search(*overrides: str) -> dict[str, Range]:
-    return check_space(make_spec("tune=optuna", *overrides))
+@cache
+def defaults() -> dict[str, Any]:
+    return spec_values(make_spec("tune=optuna"))
+
+
+def search(**changes: Any) -> Spec:
+    """The spec of a search with changes: ``tune__trials=3``."""
+    values = copy.deepcopy(defaults())
+    for path, value in changes.items():
+        *sections, name = path.split("__")
+        section = values
+        for part in sections:
+            section = section[part]
+        section[name] = value
+    return parse(values)
 
 
 def test_space_is_what_is_named_or_else_the_default() -> None:
@@ -41,6 +58,7 @@ def test_order_of_names_does_not_count() -> None:
         ({"int": [2, 4]}, (2, 3, 4)),
         ({"int": [2, 8], "step": 3}, (2, 5, 8)),
         ({"float": [0.1, 0.3], "step": 0.1}, (0.1, 0.2, 0.3)),
+        ({"float": [0.1, 0.3], "step": 0.2}, (0.1, 0.3)),
         ({"categorical": ["level", "leaf"]}, ("level", "leaf")),
         ({"float": [0.1, 0.3]}, None),
         ({"int": [1, 64], "log": True}, None),
@@ -80,71 +98,81 @@ def test_what_is_no_range_is_told_with_the_way_to_write_one(leaf: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "where", "hint"),
+    ("path", "leaf", "hint"),
     [
-        ("sgb.max_dept={int: [2, 8]}", "sgb.max_dept", "did you mean 'max_depth'?"),
-        ("sgbb.max_depth={int: [2, 8]}", "sgbb.max_depth", "did you mean 'sgb'?"),
-        ("sgb={int: [2, 8]}", "sgb", "name one setting"),
-        ("sgb.max_depth={int: [2, 80]}", "sgb.max_depth", "a whole number >= 1 and <= 16"),
-        ("sgb.max_depth={int: [0, 8]}", "sgb.max_depth", "a whole number >= 1 and <= 16"),
-        ("sgb.max_depth={float: [2, 8]}", "sgb.max_depth", "a whole number"),
-        ("sgb.learning_rate={float: [0.0, 0.5]}", "sgb.learning_rate", "a number > 0"),
-        ("sgb.tree_growing_method={categorical: [level, leav]}", "sgb.tree_growing_method", "did you mean 'leaf'?"),
-        ("crypto.key_bits={int: [2048, 4096]}", "crypto.key_bits", "a multiple of 1024"),
-        ("data.split.key={categorical: [a, b]}", "data.split.key", "remove it"),
-        ("policy.min_rows={int: [0, 9]}", "policy.min_rows", "remove it"),
-        ("sgb.objective={categorical: [logistic, linear]}", "sgb.objective", "remove it"),
-        ("label.column={categorical: [a, b]}", "label.column", "remove it"),
+        ("sgb.max_dept", {"int": [2, 8]}, "did you mean 'max_depth'?"),
+        ("sgbb.max_depth", {"int": [2, 8]}, "did you mean 'sgb'?"),
+        ("sgb.max_depth", {"int": [2, 80]}, "a whole number >= 1 and <= 16"),
+        ("sgb.max_depth", {"int": [0, 8]}, "a whole number >= 1 and <= 16"),
+        ("sgb.max_depth", {"float": [2, 8]}, "a whole number"),
+        ("sgb.learning_rate", {"float": [0.0, 0.5]}, "a number > 0"),
+        ("sgb.tree_growing_method", {"categorical": ["level", "leav"]}, "did you mean 'leaf'?"),
+        ("crypto.key_bits", {"int": [2048, 4096]}, "a multiple of 1024"),
+        ("data.name", {"categorical": ["a", "b"]}, "remove it"),
+        ("policy.min_rows", {"int": [0, 9]}, "remove it"),
+        ("sgb.objective", {"categorical": ["logistic", "linear"]}, "remove it"),
+        ("label.column", {"categorical": ["a", "b"]}, "remove it"),
     ],
 )
-def test_each_setting_is_held_to_the_spec(override: str, where: str, hint: str) -> None:
+def test_each_setting_is_held_to_the_spec(path: str, leaf: Any, hint: str) -> None:
+    room, name = path.split(".")
     with pytest.raises(SpecError) as caught:
-        search(f"++tune.space.{override}")
-    assert caught.value.where == f"tune.space.{where}"
+        check_space(search(tune__space={room: {name: leaf}}))
+    assert caught.value.where == f"tune.space.{path}"
     assert hint in caught.value.fix
 
 
-def test_lists_and_both_ends_are_tried() -> None:
-    assert set(search()) == {"sgb.learning_rate", "sgb.max_depth", "sgb.reg_lambda"}
-    assert search("++tune.space.label.class_weight={categorical: [balanced]}") if False else True
+def test_section_is_no_setting() -> None:
+    with pytest.raises(SpecError) as caught:
+        check_space(search(tune__space={"sgb": {"int": [2, 8]}}))
+    assert "name one setting" in caught.value.fix
+
+
+def test_settings_that_take_all_of_their_range_may_be_searched() -> None:
+    named = {
+        "sgb": {"num_boost_round": {"int": [5, 50], "step": 5}, "gamma": {"float": [0, 2]}},
+        "crypto": {"key_bits": {"int": [2048, 4096], "step": 1024}},
+    }
+    assert list(check_space(search(tune__space=named))) == ["crypto.key_bits", "sgb.gamma", "sgb.num_boost_round"]
 
 
 @pytest.mark.parametrize(
-    ("overrides", "where"),
+    ("changes", "where"),
     [
-        (("tune.objectives=[auk]",), "tune.objectives"),
-        (("tune.objectives=[rmse]",), "tune.objectives"),
-        (("tune.objectives=[auc,auc]",), "tune.objectives"),
-        (("tune.sampler=grid",), "tune.sampler"),
-        (("tune.sampler=cmaes", "++tune.space.sgb.max_depth={int: [2, 8]}"), "tune.sampler"),
-        (("tune.sampler=cmaes", "tune.objectives=[auc,bytes_sent]"), "tune.sampler"),
-        (("tune.pruner=median", "tune.objectives=[auc,bytes_sent]"), "tune.pruner"),
-        (("tune.pruner=median", "tune.objectives=[train_seconds]"), "tune.pruner"),
-        (("tune.pruner=median", "tune.by=cv"), "tune.pruner"),
-        (("tune.pruner=median", "tune.by=test"), "tune.pruner"),
-        (("tune.pruner=median", "predict.mode=sealed"), "tune.pruner"),
-        (("task=train",), "task"),
-        (("task=cv",), "task"),
-        (("label.predict=none",), "label.predict"),
-        (("tune.default_space={}", "tune.default_space=null"), "tune.default_space"),
+        ({"tune__objectives": ["auk"]}, "tune.objectives"),
+        ({"tune__objectives": ["rmse"]}, "tune.objectives"),
+        ({"tune__objectives": ["auc", "auc"]}, "tune.objectives"),
+        ({"tune__default_space": {}}, "tune.space"),
+        ({"tune__sampler": "grid"}, "tune.sampler"),
+        ({"tune__sampler": "cmaes", "tune__space": {"sgb": {"max_depth": {"int": [2, 8]}}}}, "tune.sampler"),
+        ({"tune__sampler": "cmaes", "tune__objectives": ["auc", "bytes_sent"]}, "tune.sampler"),
+        ({"tune__pruner": "median", "tune__objectives": ["auc", "bytes_sent"]}, "tune.pruner"),
+        ({"tune__pruner": "median", "tune__objectives": ["train_seconds"]}, "tune.pruner"),
+        ({"tune__pruner": "median", "tune__by": "cv"}, "tune.pruner"),
+        ({"tune__pruner": "median", "tune__by": "test"}, "tune.pruner"),
+        ({"tune__pruner": "median", "predict__mode": "sealed"}, "tune.pruner"),
+        ({"task__name": "train"}, "task"),
+        ({"task__name": "cv"}, "task"),
+        ({"label__predict": "none"}, "label.predict"),
+        ({"resume": "outputs/run"}, "resume"),
     ],
 )
-def test_contradictions_are_refused(overrides: tuple[str, ...], where: str) -> None:
+def test_contradictions_are_refused(changes: dict[str, Any], where: str) -> None:
     with pytest.raises(SpecError) as caught:
-        make_spec("tune=optuna", *overrides)
+        search(**changes)
     assert caught.value.where == where
 
 
 def test_validation_curve_needs_validation_rows() -> None:
     with pytest.raises(SpecError, match="no validation rows"):
-        make_spec("train.validation_curve=true")
-    assert make_spec("train.validation_curve=true", "+data.split.hold_out=validation").train.validation_curve
+        search(train__validation_curve=True)
+    assert search(train__validation_curve=True, data__split__hold_out="validation").train.validation_curve
 
 
 def test_objectives_have_their_direction() -> None:
-    assert objectives_of(make_spec("tune=optuna")) == {"auc": "maximize"}
-    assert objectives_of(make_spec("tune=optuna", "experiment=diabetes_regression")) == {"rmse": "minimize"}
-    two = make_spec("tune=optuna", "tune.objectives=[log_loss,bytes_sent]")
+    assert objectives_of(search()) == {"auc": "maximize"}
+    assert objectives_of(search(sgb__objective="linear")) == {"rmse": "minimize"}
+    two = search(tune__objectives=["log_loss", "bytes_sent"])
     assert objectives_of(two) == {"log_loss": "minimize", "bytes_sent": "minimize"}
 
 
@@ -158,18 +186,20 @@ def test_objectives_have_their_direction() -> None:
     ],
 )
 def test_each_metric_that_can_be_looked_for_is_one_that_runs_tell(objective: str, label: Any, score: Any) -> None:
-    task = Task(objective, make_spec("evaluate.bootstrap=0").evaluate)
+    task = Task(objective, Evaluate(bootstrap=0))
     assert set(METRICS[objective]) <= set(scalar_metrics(task, label, score))
 
 
 def test_leader_gets_metrics_and_to_stop_trainings_also_curves() -> None:
-    all_get = "policy.metrics.recipients=[carol,bob,alice]"
-    assert leader_of(make_spec("tune=optuna")) == "carol"
-    assert leader_of(make_spec("tune=optuna", all_get, "cluster.viewer=bob")) == "bob"
-    assert leader_of(make_spec("tune=optuna", "policy.metrics.recipients=[bob]", "cluster.viewer=alice")) == "bob"
-    stops = ("tune=optuna", "tune.pruner=median", all_get)
-    assert leader_of(make_spec(*stops, "policy.curves.recipients=[alice]")) == "alice"
-    assert leader_of(make_spec(*stops, "policy.curves.recipients=[]")) is None
+    def leader(metrics: list[str], **changes: Any) -> str | None:
+        return leader_of(search(policy__metrics__recipients=metrics, **changes))
+
+    assert leader_of(search()) == "carol"
+    assert leader(["carol", "bob", "alice"]) == "carol"
+    assert leader(["carol", "bob", "alice"], cluster__viewer="bob") == "bob"
+    assert leader(["bob"], cluster__viewer="alice") == "bob"
+    assert leader(["all"], policy__curves__recipients=["alice"], tune__pruner="median") == "alice"
+    assert leader(["all"], policy__curves__recipients=[], tune__pruner="median") is None
 
 
 def test_trial_is_measured_on_the_rows_that_are_named() -> None:
@@ -179,7 +209,7 @@ def test_trial_is_measured_on_the_rows_that_are_named() -> None:
     assert "++train.validation_curve=true" in overrides_of_search(Tune(pruner="median"))
 
 
-def test_values_of_a_trial_are_typed_so_that_they_come_back(tmp_path: Path) -> None:
+def test_values_of_a_trial_are_typed_so_that_they_come_back() -> None:
     settings = {
         "sgb.learning_rate": 0.12345678901234567,
         "sgb.max_depth": 3,
