@@ -17,7 +17,12 @@ from runner.spec.model import Split
 
 pytestmark = pytest.mark.processes
 
-SEARCH = ("tune=optuna", "tune.space.sgb.learning_rate={categorical: [0.3, 0.2, 0.01]}", "tune.sampler=grid")
+SEARCH = (
+    "tune=optuna",
+    "tune.space.sgb.learning_rate={categorical: [0.3, 0.2, 0.01]}",
+    "tune.sampler=grid",
+    "tune.seed=3",
+)
 STOPS = ("tune.pruner=median", "tune.pruner_startup=1", "tune.objectives=[log_loss]", "hydra.sweep.dir=found")
 
 
@@ -69,6 +74,6 @@ def test_no_test_row_is_in_a_search(searched: tuple[Path, list[str]]) -> None:
     test = set(ids[held_out(np.sort(ids), Split())[np.argsort(np.argsort(ids))]])
     predicted = pl.read_parquet(place / "found" / "0" / "parties" / "carol" / "predictions.parquet")["patient_id"]
     assert not test & set(predicted)
-    counts = load(place, "0", "parties", "carol", "counts.json")
+    counts = load(place, "0", "parties", "carol", "data.json")
     assert counts["rows"] == len(ids) - len(test)
     assert counts["test_rows"] == len(predicted)
