@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from runner.report.pages import make_reports
 from runner.report.summary import arguments_of_job, resume_command, summarise
 from runner.report.terminal import Terminal
 from runner.spec.model import Spec
+from runner.tracking.track import require_tracking, track
 
 
 def carry_out(
@@ -52,6 +54,7 @@ def carry_out(
     Raises:
         RunnerError: where the run fails, or (Stopped) ``pace`` said no.
     """
+    require_tracking(spec)
     if sweep_folder is not None:
         sweep_folder.mkdir(parents=True)
     folder = sweep_folder or make_run_folder(spec.outputs)
@@ -60,6 +63,8 @@ def carry_out(
     write_status(folder, "running")
     console = Console(quiet=listener is not None)
     console.print(f"Run folder   {folder}", highlight=False, soft_wrap=True)
+    tell = listener.notice if listener is not None else partial(_note, console)
+    list_run = partial(track, folder, spec, tell, sweep_folder is not None)
     try:
         with (
             _telling_how_to_go_on(spec, folder, typed["overrides"], console),
@@ -78,16 +83,20 @@ def carry_out(
         write_manifest(folder, manifest)
     except RunnerError as error:
         write_status(folder, "stopped" if isinstance(error, Stopped) else "failed", error)
+        list_run()
         raise
     except KeyboardInterrupt:
         write_status(folder, "interrupted")
+        list_run()
         raise
     except Exception:  # an error of the runner's own: nobody interrupted it
         write_status(folder, "failed")
+        list_run()
         raise
     write_status(folder, "done")
     if spec.report.html:
         _make_reports(folder, manifest, console, cluster)
+    list_run()
     arguments = sys.argv[1:] if sweep_folder is None else arguments_of_job(sys.argv[1:], typed["overrides"])
     summary = summarise(spec, outcome, manifest, folder, arguments)
     console.print("\n" + summary, highlight=False, soft_wrap=True, markup=False)
@@ -99,8 +108,11 @@ def _make_reports(folder: Path, manifest: Mapping[str, Any], console: Console, c
     try:
         make_reports(folder, manifest, cluster)
     except RunnerError as error:
-        told = f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again"
-        console.print(told, highlight=False, soft_wrap=True, markup=False)
+        _note(console, f"no report was made: {error.what} ({error.why}); task=report run={folder} tries again")
+
+
+def _note(console: Console, text: str) -> None:
+    console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from runner.spec.compose import config_dir, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Cluster, Spec
 from runner.spec.request import OF_REQUEST, Condition, Request
+from runner.spec.sweep import Tracking
 
 # Where a run is carried out, and where keys are kept, is no part of what was run.
 NO_CHANGE = ("outputs=", "parties.", "cluster.", "report.")
@@ -47,7 +48,7 @@ def reproduce_run(overrides: Sequence[str], request: Request) -> None:
     changed = [override for override in overrides if not override.lstrip("+~").startswith(OF_REQUEST)]
     for override in changed:
         _apply(config, override, request)
-    spec = msgspec.structs.replace(to_spec(config), resume=None)  # from the first tree on
+    spec = msgspec.structs.replace(to_spec(config), resume=None, tracking=Tracking())  # from the first tree on
     typed = {**original["typed"], "overrides": [*original["typed"]["overrides"], *changed]}
     conditions: tuple[Condition | None, ...] = request.reproduce.vary or (None,)
     for condition in conditions:

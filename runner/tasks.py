@@ -16,6 +16,7 @@ from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
 from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
+from runner.tracking.track import require_tracking
 
 
 def execute(
@@ -47,6 +48,7 @@ def execute(
     if spec.task.name == "check":
         print(describe_plan(spec, decisions))
     require(decisions)
+    require_tracking(spec)
     look_at_earlier(spec)
     if spec.task.name == "check":
         print("\nThis run may start: python -m runner with the same settings and without task=check")
@@ -85,6 +87,10 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.diff_runs(request)
         case "report":
             records.report_run(request)
+        case "summary":
+            from runner.sweep.summary import summarise_sweep  # late: nothing else here needs what makes the page
+
+            print(summarise_sweep(Path(str(request.sweep))))
         case "rekey":
             records.rekey_party(config, request)
         case "infer_schema":

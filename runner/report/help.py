@@ -35,6 +35,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner data=synthetic data.rows=… data.features=…   on made-up tables of any size
   python -m runner sgb=fast crypto=paillier            other choices
   python -m runner -m sgb.max_depth=3,5                a sweep
+  python -m runner task=summary sweep=DIR              its jobs compared: a table, CSV, Parquet and a page
   python -m runner --cfg job                           the composed configuration
 
 Exit codes: 0 done · 2 spec · 3 policy · 4 data · 5 cluster · 6 stage · 7 not reproduced · 8 bundle · 130 interrupted

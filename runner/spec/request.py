@@ -14,7 +14,7 @@ from runner.spec.base import PartyName, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "report", "rekey", "infer_schema")
+TASKS = ("reproduce", "verify", "diff", "report", "summary", "rekey", "infer_schema")
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -39,13 +39,15 @@ class Infer(Section, frozen=True, kw_only=True):
 
 
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``rekey`` and ``infer_schema``.
+    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``summary``, ``rekey``, ``infer_schema``.
 
-    With ``include_values`` a drafted contract lists the values of columns that have few.
+    ``sweep`` is the folder of a sweep where it is a text; else it is a section of the spec. With ``include_values`` a
+    drafted contract lists the values of columns that have few.
     """
 
     run: str | None = None
     other: str | None = None
+    sweep: str | None = None
     allow_overrides: bool = False
     reproduce: Reproduce = field(default_factory=Reproduce)
     rekey: Rekey = field(default_factory=Rekey)
@@ -53,14 +55,16 @@ class Request(Section, frozen=True, kw_only=True):
     include_values: bool = False
 
 
-KEYS = tuple(Request.__struct_fields__)
-OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
+SWEEP = "sweep"
+KEYS = tuple(name for name in Request.__struct_fields__ if name != SWEEP)  # those that no spec has
+OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), f"{SWEEP}=", "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
 HEEDED: dict[str, tuple[str, ...]] = {
     "verify": ("parties", "outputs="),
     "rekey": ("parties", "outputs="),
     "diff": (),
     "report": (),
+    "summary": (),
     "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
 }
 WHY_UNHEEDED = {"infer_schema": "it drafts contracts of the tables in data, and runs nothing"}
@@ -69,6 +73,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "verify": ("run",),
     "report": ("run",),
     "diff": ("run", "other"),
+    "summary": ("sweep",),
     "rekey": ("rekey",),
 }
 
@@ -104,9 +109,10 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
     Raises:
         SpecError: for a setting of the request that is not valid, or has no effect with this task, or is missing.
     """
-    rest = {key: value for key, value in values.items() if key not in KEYS}
+    asked = (*KEYS, SWEEP) if isinstance(values.get(SWEEP), str) else KEYS
+    rest = {key: value for key, value in values.items() if key not in asked}
     try:
-        request = msgspec.convert({key: values[key] for key in KEYS if key in values}, Request)
+        request = msgspec.convert({key: values[key] for key in asked if key in values}, Request)
     except msgspec.ValidationError as error:
         reason, _, location = str(error).partition(" - at `$.")
         where = location.rstrip("`") or "command line"
@@ -118,6 +124,7 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
     return rest, request
 
 
+_EXAMPLES = {"rekey": "rekey.party=<name>", SWEEP: "sweep=outputs/sweeps/<day>/<time>"}
 _DRAFTS = ("infer", "include_values")
 
 
@@ -125,7 +132,7 @@ def _check(request: Request, task: str) -> None:
     needed = NEEDED.get(task, ())
     taken = (*needed, *{"reproduce": ("allow_overrides", "reproduce"), "infer_schema": _DRAFTS}.get(task, ()))
     plain = Request()
-    for key in KEYS:
+    for key in (*KEYS, SWEEP):
         if key not in taken and getattr(request, key) != getattr(plain, key):
             raise SpecError(
                 f"{key} has no effect",
@@ -135,5 +142,5 @@ def _check(request: Request, task: str) -> None:
             )
     for key in needed:
         if getattr(request, key) is None or (key == "rekey" and request.rekey.party is None):
-            setting = "rekey.party=<name>" if key == "rekey" else f"{key}=outputs/<day>/<time>-<id>"
+            setting = _EXAMPLES.get(key, f"{key}=outputs/<day>/<time>-<id>")
             raise SpecError(f"{key} is not given", where=key, why=f"task={task} is about it", fix=f"add {setting}")

@@ -8,6 +8,8 @@ from msgspec import Meta, field
 
 from runner.spec.base import Seconds, Section
 
+EXPERIMENT = "sgb"
+
 
 class Sweep(Section, frozen=True, kw_only=True):
     """How the jobs of a sweep are carried out.
@@ -50,6 +52,12 @@ class Tune(Section, frozen=True, kw_only=True):
 
 
 class Tracking(Section, frozen=True, kw_only=True):
-    """Where finished runs are listed besides (``tracking=mlflow``)."""
+    """Where runs that are over are listed besides (``tracking=mlflow``): parameters, metrics, digests.
+
+    ``uri``: a server, or a folder of files; None: ``mlruns`` in ``outputs``. ``experiment``: the name under which they
+    are listed. The terminal's metrics go there, so name a server of the viewer's own.
+    """
 
     name: Literal["none", "mlflow"] = "none"
+    uri: str | None = None
+    experiment: Annotated[str, Meta(min_length=1)] = EXPERIMENT

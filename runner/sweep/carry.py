@@ -18,6 +18,7 @@ from runner.report.warnings import warnings_of
 from runner.sweep.elsewhere import launch
 from runner.sweep.jobs import Job, JobResult, Sweep
 from runner.sweep.progress import Progress, continuation
+from runner.sweep.summary import summarise_sweep
 
 
 def carry_out_all(
@@ -32,9 +33,9 @@ def carry_out_all(
         the results, in the order of the jobs; jobs that were not begun after a failure have none.
     """
     console = Console()
-    _say(console, f"Sweep folder {sweep.folder}")
+    go_on = f"Goes on with {continuation(sweep.folder, sys.argv[1:])}"
+    _say(console, f"Sweep folder {sweep.folder}\n{go_on}")
     jobs = _add(sweep, jobs_overrides, console)
-    go_on = f"Next         {continuation(sweep.folder, sys.argv[1:])}"
     wrong = [sweep.carry_out(job) for job in jobs if job.error is not None]
     if wrong and not sweep.settings.keep_going:
         _say(console, "Sweep        nothing was started, as sweep.keep_going=false\n" + go_on)
@@ -47,6 +48,7 @@ def carry_out_all(
         _say(console, f"Sweep        {sweeping.progress.summary()}\n{go_on}")
         raise
     _report_best(sweep, jobs, sweeping.progress, console)
+    _summarise(sweep, console)
     _say(console, f"Sweep        {sweeping.progress.summary()}\nSweep folder {sweep.folder}")
     if any(job.number not in sweeping.results or sweeping.results[job.number].state != "done" for job in jobs):
         _say(console, go_on)
@@ -143,6 +145,14 @@ def _report_best(sweep: Sweep, jobs: Sequence[Job], progress: Progress, console:
         _say(console, f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again")
     else:
         _say(console, f"Report       of job {found[0]}: {', '.join(map(str, reports))}")
+
+
+def _summarise(sweep: Sweep, console: Console) -> None:
+    """The jobs compared; they are done, whatever becomes of it."""
+    try:
+        _say(console, "\n" + summarise_sweep(sweep.folder))
+    except (RunnerError, OSError) as error:
+        _say(console, f"note: no summary was made ({error}); task=summary sweep={sweep.folder} tries again")
 
 
 def _say(console: Console, text: str) -> None:

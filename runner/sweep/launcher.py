@@ -106,7 +106,9 @@ def read_settings(compose: Composer, jobs: Sequence[Overrides]) -> Settings:
         )
     for overrides in jobs:
         try:
-            return convert(split_request(to_values(compose.look(overrides)))[0]).sweep
+            config = compose.look(overrides)
+            own = OmegaConf.masked_copy(config, [name for name in map(str, config) if name != "hydra"])
+            return convert(split_request(to_values(own))[0]).sweep
         except SpecError as error:
             if error.where.startswith("sweep"):
                 raise

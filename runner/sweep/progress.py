@@ -47,6 +47,7 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._began.clear()  # whatever was running was interrupted
         if self._status is not None:
             self._status.stop()
 
@@ -112,7 +113,8 @@ class Progress:
         return ", ".join(parts)
 
     def _seconds_left(self, left: int) -> float:
-        mean = sum(self._took) / len(self._took)
+        took = self._took[self._slots :] or self._took  # the first of each slot started its processes
+        mean = sum(took) / len(took)
         gone = sum(min(mean, time.monotonic() - began) for began in self._began.values())
         return max(0.0, mean * left - gone) / min(self._slots, left)
 

@@ -23,6 +23,7 @@ from runner.sweep.jobs import JobResult, Sweep
 from runner.sweep.listener import Silence
 from runner.sweep.progress import continuation
 from runner.sweep.record import read_record
+from runner.sweep.summary import summarise_sweep
 from runner.tuning.leader import Leader
 from runner.tuning.plan import Plan, compose_trial, plan_search
 from runner.tuning.told import Told
@@ -53,6 +54,7 @@ def search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None = Non
                 searching.run()
                 end = leader.end()
                 _report_best(sweep, plan, end["best"], told)
+                _compare(folder, told)
                 told.summary(end, continuation(folder, sys.argv[1:]))
     except KeyboardInterrupt:
         told.line(f"Next         {continuation(folder, sys.argv[1:])}")
@@ -143,6 +145,14 @@ def _report_best(sweep: Sweep, plan: Plan, best: Sequence[Mapping[str, Any]] | N
         told.line(f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again")
     else:
         told.line(f"Report       of job {folder.name}: {', '.join(map(str, reports))}")
+
+
+def _compare(folder: Path, told: Told) -> None:
+    """All trials side by side; they are done, whatever becomes of it."""
+    try:
+        told.line("\n" + summarise_sweep(folder))
+    except (RunnerError, OSError) as error:
+        told.line(f"note: no summary was made ({error}); task=summary sweep={folder} tries again")
 
 
 def _costs(result: JobResult) -> dict[str, float]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import find_browser, load
+from html_page import Page
 from integration.launch import PARTIES, Finished
 
 from runner.errors import BundleError
@@ -26,56 +25,7 @@ from runner.stages.class_metrics import named
 pytestmark = pytest.mark.processes
 
 FORBIDDEN = ("script", "iframe", "object", "embed", "form", "base", "img", "audio", "video")
-VOID = {"meta", "link", "br", "img", "hr", "input"}
 HOSTILE = "<img src=x onerror=alert(1)>'\"&$x_{$ </style><script>alert(1)</script>"
-
-
-class Page(HTMLParser):
-    """A page taken apart: its tags, ids, addresses and texts; its tags must close in order."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.ids: Counter[str] = Counter()
-        self.addresses: list[str] = []
-        self.references: set[str] = set()
-        self.handlers: list[str] = []
-        self.texts: list[str] = []
-        self._open: list[str] = []
-        self.feed(content.decode())
-        assert self._open == [], "every tag is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        for name, value in attrs:
-            if name == "id":
-                self.ids[str(value)] += 1
-            elif name in ("src", "href", "action", "srcset", "data", "poster"):
-                (
-                    self.references.add(str(value)[1:])
-                    if str(value).startswith("#")
-                    else self.addresses.append(str(value))
-                )
-            elif name.startswith("on"):
-                self.handlers.append(name)
-            self.references.update(re.findall(r"url\(#([^)]+)\)", str(value)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.texts)
 
 
 def page(run: Finished, party: str) -> bytes:

@@ -30,6 +30,7 @@ ORDER = (
     ("provenance",),
     ("earlier",),
     ("report",),
+    ("tracking",),
     ("execution",),
     ("sweep",),
     ("tuning",),
@@ -54,6 +55,7 @@ SLOW = (
     "pyarrow",
     "matplotlib",
     "jinja2",
+    "mlflow",
     "optuna",
 )
 FILES = sorted(path.relative_to(RUNNER).as_posix() for path in RUNNER.rglob("*.py"))

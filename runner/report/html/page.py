@@ -18,10 +18,10 @@ def render(content: dict[str, Any]) -> bytes:
 
 
 @cache
-def template() -> Template:
-    """The page's template, compiled."""
+def template(name: str = "report.html", folder: Path = TEMPLATES) -> Template:
+    """A page's template, compiled; it may include those of the report."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -29,7 +29,7 @@ def template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters |= {"number": number, "percent": percent}
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def number(value: Any, digits: int = 4) -> str:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from omegaconf import DictConfig, open_dict
 
 from runner.errors import SpecError
-from runner.spec.compose import choices_of, config_dir
+from runner.spec.compose import choices_of
 from runner.sweep.compose import Composer
-
-
-@pytest.fixture(scope="module")
-def composer() -> Iterator[Composer]:
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        yield Composer(loader, compose("config", [], return_hydra_config=True))  # type: ignore[arg-type]
 
 
 def values_and_choices(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:

@@ -1,0 +1,1 @@
+"""Listing finished runs in a tracking server or store besides (``tracking=mlflow``)."""
