@@ -35,9 +35,11 @@ def _compose_and_execute(arguments: list[str]) -> int:
     from runner.errors import RunnerError
     from runner.spec.check_source import refuse_typed_credentials
     from runner.spec.compose import explain
+    from runner.spec.trials import force_space
 
     try:
         refuse_typed_credentials(arguments)
+        arguments = sys.argv[1:] = force_space(arguments)
         if any(argument.startswith(("-", "hydra.")) for argument in arguments):
             return _with_hydra_main()
         return _with_hydra_compose(arguments)

@@ -14,6 +14,7 @@ from runner.policy.grants import load_grants
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
+from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
 from runner.tracking.track import require_tracking
 
@@ -38,6 +39,9 @@ def execute(
         return
     config = settle(config, overrides)
     spec = to_spec(config)
+    if spec.tune.name != "none":
+        _search(spec, overrides, sweep_folder)
+        return
     decisions = decide(spec, load_grants(spec, spec.parties))
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
@@ -52,6 +56,21 @@ def execute(
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick
 
         carry_out(spec, decisions, config, {"overrides": list(overrides), "choices": dict(choices)}, sweep_folder)
+
+
+def _search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None) -> None:
+    """A search, or of a check what it would do."""
+    from runner.tuning.plan import describe_search, plan_search
+    from runner.tuning.search import search
+
+    for warning in warnings_of(spec):
+        print(warning, file=sys.stderr)
+    if spec.task.name != "check":
+        search(spec, overrides, sweep_folder)
+        return
+    plan = plan_search(spec, overrides)
+    print(f"{describe_search(plan)}\n\n{describe_plan(plan.spec, plan.decisions)}")
+    print("\nThis search may start: python -m runner with the same settings and without task=check")
 
 
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:

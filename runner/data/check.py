@@ -16,7 +16,7 @@ from runner.data.contract import EXACT, Contract, build_contract
 from runner.data.ids import join_ids
 from runner.data.kinds import raw_columns, rules_of
 from runner.data.source import load_table
-from runner.data.split import held_out
+from runner.data.split import split_rows
 from runner.data.table import CheckedTable
 from runner.data.usable import require_usable
 from runner.errors import DataError
@@ -62,12 +62,13 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         _refuse_empty(party, columns)
     label, classes = _labels(spec, ordered, named.label if named.label in named.read else None)
     truth, truth_classes = _labels(spec, ordered, named.truth if named.truth in named.read else None)
+    used, test = _rows(spec, ids)
     table = CheckedTable(
         ids=ids,
         columns=columns,
         dtypes=tuple(str(frame.schema[name]) for name in contract.features),
         rules=rules,
-        test=_test_rows(spec, ids),
+        test=test,
         label=label,
         truth=truth,
         owns=ordered[named.owns].cast(pl.Boolean).to_numpy() if named.owns is not None else None,
@@ -78,18 +79,18 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
         truth_classes=truth_classes,
         groups=_texts(ordered, named.group) if named.group is not None else None,
     )
+    if not used.all():
+        table = table.with_rows(np.flatnonzero(used)).with_own_classes()
     require_usable(spec, table)
     return table
 
 
-def _test_rows(spec: Spec, ids: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """The rows that are held out of training; to apply a model, all rows; before folds are dealt, none."""
-    test = held_out(ids, spec.data.split)
-    if spec.task.to_run() == "cv":
-        return np.zeros_like(test)
+def _rows(spec: Spec, ids: NDArray[np.generic]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The rows that are used, and those held out of training; to apply a model, all; before folds are dealt, none."""
+    used, test = split_rows(ids, spec.data.split)
     if spec.task.to_run() == "predict":
-        return np.ones_like(test)
-    return test
+        return np.ones_like(test), np.ones_like(test)
+    return used, np.zeros_like(test) if spec.task.to_run() == "cv" else test
 
 
 def _labels(

@@ -19,6 +19,18 @@ def held_out(ids: NDArray[np.generic], split: Split) -> NDArray[np.bool_]:
     return places(ids, split.key) < np.uint64(split.test_fraction * 2**64)
 
 
+def split_rows(ids: NDArray[np.generic], split: Split) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows a run may use at all, and which of all rows it holds out of training: both shape (rows,), bool.
+
+    Validation rows are chosen by a hash of their own among the rows that are no test rows.
+    """
+    test = held_out(ids, split)
+    if split.hold_out == "test":
+        return np.ones_like(test), test
+    validation = places(ids, f"{split.key}/validation") < np.uint64(split.validation_fraction * 2**64)
+    return ~test, validation & ~test
+
+
 def places(ids: NDArray[np.generic], key: str) -> NDArray[np.uint64]:
     """A place for each id, evenly over all 64 bits: keyed BLAKE2b (Aumasson et al. 2013)."""
     secret = hashlib.sha256(key.encode()).digest()

@@ -21,11 +21,12 @@ def require_usable(spec: Spec, table: CheckedTable) -> None:
     plan, test = spec.task.to_run(), table.test
     key = "cv.by or cv.key" if plan == "cv" else "data.split.key"  # what decides which rows are held out
     if plan == "train_predict" and (test.all() or not test.any()):
+        share = f"{spec.data.split.hold_out}_fraction"
         raise DataError(
-            f"the split leaves no {'training' if test.all() else 'test'} rows",
-            where="data.split.test_fraction",
-            why=f"{len(test)} rows were split at {spec.data.split.test_fraction}",
-            fix="change data.split.test_fraction, or bring more rows",
+            f"the split leaves no {'training' if test.all() else spec.data.split.hold_out} rows",
+            where=f"data.split.{share}",
+            why=f"{len(test)} rows were split at {getattr(spec.data.split, share)}",
+            fix=f"change data.split.{share}, or bring more rows",
         )
     if plan == "predict" or table.label is None or not isinstance(spec.label, SingleLabel):
         return

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from runner.spec.align import IN_PAIRS, IdForm
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec, Stage
+from runner.spec.tune import leader_of
 
 # No party can have such a name.
 TERMINAL = "the terminal"  # what the viewer reads on the screen of the run
@@ -51,6 +52,8 @@ SIGNATURE = "signature under the manifest"
 SHAPE = "number of features and of trees, and a digest of the trees' shape"
 OWN_SPLITS = "which nodes of the trees it splits"
 CURVE = "training metric per tree"
+VALIDATION_CURVE = "validation metrics per tree"
+NEXT_TRIAL = "settings of the next trial and which trials go on, as earlier metrics suggest"
 CHECKPOINTS = "the numbers of trees in its checkpoints"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
@@ -93,6 +96,8 @@ def flows(spec: Spec) -> list[Flow]:
     found: list[Flow] = []
     for stage in spec.stages():
         found.extend(_BY_STAGE[stage](spec))
+    if spec.tune.name != "none":
+        found.extend(_search(spec))
     return found
 
 
@@ -164,10 +169,30 @@ def _train(spec: Spec) -> Iterator[Flow]:
             yield Flow("train", "model_parts", CLASSES, holder, party)
     if spec.train.checkpoint_every or spec.resume is not None:
         yield from _everybody(spec, "train", "model_parts", CHECKPOINTS)
+    if spec.train.validation_curve:
+        yield from _validation_curve(spec)
     for recipient in spec.parties:
         if recipient != holder:
             yield Flow("train", "curves", CURVE, holder, recipient, needed=False)
     yield Flow("train", "curves", CURVE, holder, TERMINAL, needed=False)
+
+
+def _validation_curve(spec: Spec) -> Iterator[Flow]:
+    """The label holder scores the validation rows after each tree, as it would after the last."""
+    holder, *others = spec.party_order()
+    for party in others:
+        yield Flow("train", "protocol", LEAVES, party, holder)
+    yield Flow("train", "predictions", "score", holder, holder)
+    for recipient in spec.party_order():
+        yield Flow("train", "curves", VALIDATION_CURVE, holder, recipient, needed=False)
+
+
+def _search(spec: Spec) -> Iterator[Flow]:
+    """Every party learns the settings of the next training from the party that leads the search."""
+    leader = leader_of(spec)
+    for party in spec.party_order():
+        if leader is not None and party != leader:
+            yield Flow("train", "protocol", NEXT_TRIAL, leader, party)
 
 
 def _explain(spec: Spec) -> Iterator[Flow]:

@@ -15,6 +15,7 @@ from runner.spec.check_prepare import check_prepare
 from runner.spec.check_source import check_sources
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.check_tracking import check_tracking
+from runner.spec.check_tune import check_tune
 from runner.spec.model import PLAIN_SCHEMES, RESERVED_NAMES, Spec
 from runner.spec.policy import ALL, RECIPIENT_KINDS
 from runner.spec.suggest import advise, require_known
@@ -48,6 +49,7 @@ def check(spec: Spec) -> None:
     check_drift(spec)
     check_task(spec)
     check_checkpoints(spec)
+    check_tune(spec)
     check_tracking(spec)
 
 

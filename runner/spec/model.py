@@ -81,10 +81,16 @@ class Table(Section, frozen=True, kw_only=True):
 
 
 class Split(Section, frozen=True, kw_only=True):
-    """Train and test rows, chosen by a keyed hash of the id, whatever the order of the rows."""
+    """Train and test rows, chosen by a keyed hash of the id, whatever the order of the rows.
+
+    With ``hold_out=validation``, for choosing settings, the test rows are left out as if they were not there, and
+    ``validation_fraction`` of the others takes their place; a cross-validation deals the others.
+    """
 
     test_fraction: Share = 0.25
     key: str = "split-1"
+    hold_out: Literal["test", "validation"] = "test"
+    validation_fraction: Share = 0.25
 
 
 class Data(Drawn, frozen=True, kw_only=True):
@@ -182,10 +188,12 @@ class Train(Section, frozen=True, kw_only=True):
     """How training is carried out; nothing here changes the model.
 
     After every ``checkpoint_every`` trees each party writes, for itself, what an interrupted training goes on from
-    (``resume``); 0: never.
+    (``resume``); 0: never. With ``validation_curve`` whoever gets curves gets the metrics of the validation rows after
+    each tree, too.
     """
 
     checkpoint_every: Annotated[int, Meta(ge=0)] = 0
+    validation_curve: bool = False
 
 
 class Export(Section, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
-from runner.spec.base import Section
+from runner.spec.base import Seconds, Section
 
 EXPERIMENT = "sgb"
 
@@ -26,9 +26,29 @@ class Sweep(Section, frozen=True, kw_only=True):
 
 
 class Tune(Section, frozen=True, kw_only=True):
-    """A search for good settings (``tune=optuna``)."""
+    """A search for good settings (``tune=optuna``), led by a process of a party that gets the metrics.
+
+    ``space``: the settings that are searched, each with its range (see :mod:`runner.spec.tune`); ``default_space``:
+    those where it names none. ``objectives``: metrics, ``train_seconds`` or ``bytes_sent``; none: the first metric of
+    ``sgb.objective``. ``by``: the rows that the search is led by. ``trials``, ``timeout`` (seconds): after which no
+    trial begins. ``sampler``: how the next trial is chosen; ``startup``: how many are drawn at random before ``tpe``
+    is. ``pruner``: how a training that promises little is found; none of the first ``pruner_startup`` trials is
+    stopped, and none before ``pruner_warmup`` trees.
+    """
 
     name: Literal["none", "optuna"] = "none"
+    space: dict[str, Any] = field(default_factory=dict)
+    default_space: dict[str, Any] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ()
+    by: Literal["validation", "cv", "test"] = "validation"
+    trials: Annotated[int, Meta(ge=1)] = 20
+    timeout: Seconds | None = None
+    sampler: Literal["tpe", "random", "grid", "cmaes"] = "tpe"
+    startup: Annotated[int, Meta(ge=1)] = 10
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    pruner: Literal["none", "median", "successive_halving", "hyperband"] = "none"
+    pruner_startup: Annotated[int, Meta(ge=0)] = 5
+    pruner_warmup: Annotated[int, Meta(ge=1)] = 1
 
 
 class Tracking(Section, frozen=True, kw_only=True):

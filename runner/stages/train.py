@@ -19,6 +19,7 @@ from runner.stages.context import Context
 from runner.stages.curve import Curve
 from runner.stages.labels import Labels
 from runner.stages.multiclass import OneVsRest, announce_classes
+from runner.stages.validation_curve import ValidationCurve
 from runner.stages.weights import mean_score, row_weights
 
 
@@ -47,7 +48,7 @@ def train(context: Context, labels: Labels, curve_wanted: bool = True) -> SgbMod
     curve = Curve(context, points, wanted=curve_wanted)
     if start is not None:
         curve.continues(len(start.trees))
-    model = _train_one(shared, label, curve, start)
+    model = _train_one(shared, label, curve, start, validated=labels if curve_wanted else None)
     curve.deliver()
     return model
 
@@ -86,20 +87,32 @@ def _is_class(site: Site, label: Any, number: int) -> Any:
     return (label == number).astype(np.float64)
 
 
-def _train_one(shared: _Shared, label: PYUObject, curve: Curve, start: Start | None, which: str = "") -> SgbModel:
+def _train_one(
+    shared: _Shared,
+    label: PYUObject,
+    curve: Curve,
+    start: Start | None,
+    which: str = "",
+    validated: Labels | None = None,
+) -> SgbModel:
     context, spec = shared.context, shared.context.spec
     every = spec.train.checkpoint_every
+    parameters = spec.sgb.parameters()
+    base = None
+    if spec.sgb.base_score == "auto":
+        base = context.at(spec.label.holder, _base_score(parameters["objective"]), label, shared.weights)
+    validation = None
+    if spec.train.validation_curve and validated is not None:
+        validation = ValidationCurve(context, validated, parameters["base_score"] if base is None else base)
 
     def before_tree(moment: Moment) -> None:
         trees = len(moment.trees)
         if every and trees and trees % every == 0:
             save_checkpoint(context, moment, curve.so_far())
+        if validation is not None:  # first: who may stop the training looks at it
+            validation.add(moment.trees)
         curve.before_tree(moment)
 
-    parameters = spec.sgb.parameters()
-    base = None
-    if spec.sgb.base_score == "auto":
-        base = context.at(spec.label.holder, _base_score(parameters["objective"]), label, shared.weights)
     trainer = ResumableSgb(shared.heu, _seeds(context), before_tree, start, base)
     model = trainer.train(
         parameters,
@@ -116,6 +129,8 @@ def _train_one(shared: _Shared, label: PYUObject, curve: Curve, start: Start | N
             fix="lower sgb.gamma, or check that the features have anything to do with the label",
         )
     curve.after_training(model, shared.features)
+    if validation is not None:
+        validation.add(model.trees)
     fold_base(model)
     return model
 

@@ -46,7 +46,7 @@ def _preload(kind: str, modules: list[str]) -> Job:
     job: Job
     if kind == "check":
         job = importlib.import_module("runner.data.job").check_tables
-    elif kind == "report":  # of a room above this one: the last of the modules has the job
+    elif kind in ("report", "search"):  # of a room above this one: the last of the modules has the job
         job = importlib.import_module(modules[-1]).answer
     elif kind == "offline":
         job = importlib.import_module("runner.worker.offline").answer

@@ -33,6 +33,7 @@ ORDER = (
     ("tracking",),
     ("execution",),
     ("sweep",),
+    ("tuning",),
     ("reproduction",),
     ("records",),
     ("drafting",),

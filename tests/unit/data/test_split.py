@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runner.data.split import held_out
+from runner.data.split import held_out, split_rows
 from runner.spec.model import Split
 
 IDS = np.array([f"P{row:05d}" for row in range(4000)])
@@ -58,3 +58,18 @@ def test_whole_numbers_are_ids_too() -> None:
 
 def test_no_rows_give_no_places() -> None:
     assert held_out(IDS[:0], Split()).shape == (0,)
+
+
+def test_validation_rows_are_other_than_the_test_rows_which_are_not_used() -> None:
+    test, split = held_out(IDS, Split()), Split(hold_out="validation")
+    used, validation = split_rows(IDS, split)
+    assert np.array_equal(used, ~test)
+    assert not np.any(validation & test)
+    assert abs(validation.sum() / used.sum() - split.validation_fraction) < 0.03
+    assert np.array_equal(split_rows(IDS[::7], split)[1], validation[::7])
+
+
+def test_without_validation_rows_all_rows_are_used() -> None:
+    used, test = split_rows(IDS, Split())
+    assert used.all()
+    assert np.array_equal(test, held_out(IDS, Split()))

@@ -1,0 +1,88 @@
+"""What a terminal shows of a search. Metrics are in it only where the leader's process let them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from runner.report.names import NAMES
+from runner.spec.trials import overrides_of_trial
+from runner.sweep.jobs import JobResult
+from runner.tuning.plan import ROWS, Plan
+
+MOST_SHOWN = 8  # of a Pareto front
+
+
+class Told:
+    """Tells of one search."""
+
+    def __init__(self, plan: Plan, folder: Path, console: Console) -> None:
+        self._plan, self._folder, self._console = plan, folder, console
+        self._noticed: set[str] = set()
+
+    def line(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def notice(self, text: str) -> None:
+        """A word of a party, once in the search."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self.line(f"note: {text}")
+
+    def started(self, trial: int, job: int, settings: Mapping[str, Any]) -> None:
+        self.line(f"\nTrial {trial:<6} job {job}: {_settings(settings)}")
+
+    def ended(self, trial: int, result: JobResult, seconds: float, reply: Mapping[str, Any]) -> None:
+        text = "done before" if result.skipped else f"{result.state} in {seconds:.1f} s"
+        if result.error is not None and result.state == "failed":
+            text = f"failed: {result.error.title}: {result.error.what} ({result.error.why})"
+        if reply["values"]:
+            text += f": {values_text(reply['values'])}"
+        if reply["best"] and len(reply["best"]) == 1:
+            text += f"; best so far: trial {reply['best'][0]['trial']}, {values_text(reply['best'][0]['values'])}"
+        self.line(f"Trial {trial:<6} {text}")
+
+    def summary(self, reply: Mapping[str, Any], again: str) -> None:
+        """Args: reply: the leader's last word; again: the command that goes on with the search."""
+        ended, tune = reply["ended"], self._plan.spec.tune
+        counted = ", ".join(f"{number} {state}" for state, number in ended.items() if number) or "none ended"
+        lines = [
+            "",
+            f"Search       {sum(ended.values())} of {tune.trials} trials: {counted}, by {tune.sampler}",
+            f"Led by       {self._plan.leader}, on {ROWS[tune.by]}",
+            *self._best(reply["best"]),
+            f"Sweep folder {self._folder}",
+        ]
+        if sum(ended.values()) < tune.trials:
+            lines.append(f"Go on        {again}")
+        self.line("\n".join(lines))
+
+    def _best(self, best: Sequence[Mapping[str, Any]] | None) -> list[str]:
+        if best is None:
+            own = self._folder / "parties" / self._plan.leader / "best.json"
+            return [f"Best         not shown here; {self._plan.leader} has it in {own}"]
+        if not best:
+            return ["Best         no trial came to its end"]
+        lines = [] if len(best) == 1 else [f"Best         {len(best)} trials, none better than another in everything"]
+        for trial in best[:MOST_SHOWN]:
+            lines.append(f"Best         trial {trial['trial']} (job {trial['job']}): {values_text(trial['values'])}")
+            lines.append(f"Next         {trial['command']}")
+        return lines
+
+
+def values_text(values: Mapping[str, float | None]) -> str:
+    """Objectives and their values in words."""
+    return ", ".join(f"{NAMES.get(name, name)} {_number(name, value)}" for name, value in values.items())
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "not defined"
+    return f"{value:,.0f}" if name == "bytes_sent" else f"{value:.1f}" if name == "train_seconds" else f"{value:.4f}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return " ".join(override.lstrip("+") for override in overrides_of_trial(settings))
