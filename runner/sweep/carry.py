@@ -33,9 +33,9 @@ def carry_out_all(
         the results, in the order of the jobs; jobs that were not begun after a failure have none.
     """
     console = Console()
-    _say(console, f"Sweep folder {sweep.folder}")
+    go_on = f"Goes on with {continuation(sweep.folder, sys.argv[1:])}"
+    _say(console, f"Sweep folder {sweep.folder}\n{go_on}")
     jobs = _add(sweep, jobs_overrides, console)
-    go_on = f"Next         {continuation(sweep.folder, sys.argv[1:])}"
     wrong = [sweep.carry_out(job) for job in jobs if job.error is not None]
     if wrong and not sweep.settings.keep_going:
         _say(console, "Sweep        nothing was started, as sweep.keep_going=false\n" + go_on)

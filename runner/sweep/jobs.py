@@ -178,7 +178,7 @@ class Sweep:
         self.record.count_attempt(job.number)
         typed: dict[str, Any] = {"overrides": list(job.overrides), "choices": dict(prepared.choices)}
         folder = self.folder / str(job.number)
-        spec = self._adapted(prepared.spec)
+        spec = adapted(prepared.spec, self.settings)
         try:
             carry_out(
                 spec, prepared.decisions, prepared.config, typed, folder, cluster=cluster, pace=pace, listener=listener
@@ -190,20 +190,22 @@ class Sweep:
             return _own(error, folder)
         return None
 
-    def _adapted(self, spec: Spec) -> Spec:
-        """The job's spec, with its share of the cores, and with reports only where every job gets them."""
-        cluster, slots = spec.cluster, self.settings.parallel
-        if slots > 1 and cluster.threads is None:
-            cluster = msgspec.structs.replace(cluster, threads=max(1, len(os.sched_getaffinity(0)) // slots))
-        report = msgspec.structs.replace(spec.report, html=spec.report.html and self.settings.reports == "all")
-        return msgspec.structs.replace(spec, cluster=cluster, report=report)
-
     def _note_error(self, number: int, error: RunnerError) -> None:
         folder = self.folder / str(number)
         if (folder / SPEC).exists():  # of a run; else there is nothing but an earlier error
             set_aside(self.folder, number)
         folder.mkdir(exist_ok=True)
         write_status(folder, "failed", error)
+
+
+def adapted(spec: Spec, settings: Settings) -> Spec:
+    """A job's spec with its share of the cores, and with reports only where every job gets them."""
+    cluster = spec.cluster
+    if settings.parallel > 1 and cluster.threads is None:
+        share = max(1, len(os.sched_getaffinity(0)) // settings.parallel)
+        cluster = msgspec.structs.replace(cluster, threads=share)
+    report = msgspec.structs.replace(spec.report, html=spec.report.html and settings.reports == "all")
+    return msgspec.structs.replace(spec, cluster=cluster, report=report)
 
 
 def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:

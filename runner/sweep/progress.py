@@ -47,6 +47,7 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._began.clear()  # whatever was running was interrupted
         if self._status is not None:
             self._status.stop()
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import make_spec
 
 from runner.errors import ClusterError, PolicyError, SpecError, StageError
+from runner.spec.identity import spec_digest
 from runner.spec.sweep import Sweep as Settings
 from runner.sweep.carry import carry_out_all
 from runner.sweep.compose import Composer
-from runner.sweep.jobs import Sweep
+from runner.sweep.jobs import Sweep, adapted
 from runner.sweep.record import read_record
 from runner.sweep.state import read_state
 
@@ -113,3 +115,13 @@ def test_without_keep_going_a_wrong_job_keeps_all_from_starting(tmp_path: Path, 
         results = carry_out_all(sweep, [["sgb.max_depth=3"], ["sgb.max_depth=17"]])
     assert [(result.number, result.state) for result in results] == [(1, "failed")]
     assert attempts(tmp_path) == [0, 0]
+
+
+def test_a_job_has_its_share_of_the_cores_and_a_report_where_all_get_one() -> None:
+    spec = make_spec()
+    assert adapted(spec, Settings(reports="all")) == spec
+    shared = adapted(spec, Settings(parallel=1000))
+    assert (shared.cluster.threads, shared.report.html) == (1, False)
+    assert spec_digest(shared) == spec_digest(spec)
+    assert adapted(make_spec("cluster.threads=3"), Settings(parallel=2)).cluster.threads == 3
+    assert not adapted(make_spec("report.html=false"), Settings(reports="all")).report.html
