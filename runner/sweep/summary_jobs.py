@@ -6,9 +6,14 @@ import fcntl
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from runner.errors import BundleError, RunnerError, SpecError
 from runner.provenance.folder import SPEC, STATUS
@@ -88,10 +93,19 @@ class JobRecord:
         """Whether the value of a setting, or the choice of a group, is on the disk."""
         return bool(self.settings) or name in self.typed()
 
-    def typed(self) -> dict[str, str]:
-        """Setting or group → value, of the job's overrides as text."""
-        pairs = (override.lstrip("+").partition("=") for override in self.overrides)
-        return {name: value for name, _, value in pairs}
+    def typed(self) -> Mapping[str, Any]:
+        """Setting or group → value, of the job's overrides."""
+        return _parsed(self.overrides)
+
+
+@cache
+def _parsed(overrides: tuple[str, ...]) -> Mapping[str, Any]:
+    parser, found = OverridesParser.create(), {}
+    for override in overrides:
+        with suppress(HydraException):  # it was none, and the job has failed for it
+            one = parser.parse_override(override)
+            found[one.key_or_group] = one.value()
+    return found
 
 
 def read_sweep(folder: Path) -> tuple[Content, list[JobRecord]]:

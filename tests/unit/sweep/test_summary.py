@@ -151,6 +151,17 @@ def test_tables_hold_every_job_and_every_setting_that_differs(tmp_path: Path) ->
     assert {"data.name", "outputs"} & set(parquet.columns) == set()
 
 
+def test_job_that_has_no_spec_shows_what_was_typed(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", [job(2, 0.8), MadeJob(("sgb.max_depth=4", "sgb=fast"), state=None)])
+    record = json.loads((folder / RECORD).read_bytes())
+    record["jobs"][1] |= {"overrides": ["sgb.max_depth=17", "+sgb.learning_rate=0.5", "]=["], "spec_digest": None}
+    (folder / RECORD).write_text(json.dumps(record))
+    summarise_sweep(folder)
+    frame = pl.read_parquet(folder / "summary.parquet")
+    assert frame["sgb.max_depth"].to_list() == [2, 17]
+    assert frame["sgb.learning_rate"].to_list() == [0.3, 0.5]
+
+
 def test_settings_of_several_types_become_text(tmp_path: Path) -> None:
     jobs = [MadeJob((f"label.class_weight={value}",), metrics={"auc": 0.9}) for value in ("balanced", "{0: 1, 1: 5}")]
     folder = make_sweep(tmp_path / "s", jobs)
