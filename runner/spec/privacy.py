@@ -1,0 +1,45 @@
+"""Noise that protects what the parties' tables say of single rows: differential privacy. ``privacy`` says which kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from runner.spec.base import Section
+
+LabelMechanism = Literal["auto", "randomised_response", "laplace", "bins"]
+
+
+class NoPrivacy(Section, frozen=True, kw_only=True, tag_field="name", tag="none"):
+    """No noise."""
+
+    name: ClassVar[str] = "none"
+
+
+class LabelDp(Section, frozen=True, kw_only=True, tag_field="name", tag="label_dp"):
+    """Every label owner adds noise to its training labels, before anything else is done with them.
+
+    Whoever is not the label's owner learns of the training label of one row no more than ``epsilon`` allows.
+
+    ``mechanism``: ``randomised_response`` for classes, ``laplace`` (discrete, on the label cut to ``bounds`` and rounded
+    to ``step``) or ``bins`` (randomised response among the numbers in ``bins``) for numbers; ``auto``: the first for
+    classes, else ``bins`` where these are given and ``laplace`` where they are not. ``classes`` are those of a multiclass
+    label, which must not be taken from the data; ``prior`` names them with what is publicly known of how frequent they
+    are. ``debias`` corrects the loss for the known noise. The noise is drawn once and kept; ``redraw`` draws anew, and
+    spends ``epsilon`` again.
+    """
+
+    name: ClassVar[str] = "label_dp"
+    epsilon: Annotated[float, Meta(gt=0, le=32)]
+    mechanism: LabelMechanism = "auto"
+    bounds: tuple[float, float] | None = None
+    step: Annotated[float, Meta(gt=0)] | None = None
+    bins: Annotated[tuple[float, ...], Meta(min_length=2, max_length=1000)] | None = None
+    classes: Annotated[tuple[str, ...], Meta(min_length=2, max_length=100)] | None = None
+    prior: Annotated[dict[str, Annotated[float, Meta(gt=0)]], Meta(min_length=2, max_length=100)] | None = None
+    debias: bool = False
+    redraw: bool = False
+
+
+Privacy = NoPrivacy | LabelDp
