@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -40,6 +42,29 @@ class LabelDp(Section, frozen=True, kw_only=True, tag_field="name", tag="label_d
     prior: Annotated[dict[str, Annotated[float, Meta(gt=0)]], Meta(min_length=2, max_length=100)] | None = None
     debias: bool = False
     redraw: bool = False
+
+    def named_classes(self) -> tuple[str, ...]:
+        """The classes of a multiclass label, in no order."""
+        return tuple(self.prior) if self.prior is not None else self.classes or ()
+
+    def kept_classes(self) -> tuple[str, ...]:
+        """The classes that may come out of the noise: all; with a prior, those of RRWithPrior.
+
+        These are the k most frequent ones, for the k with the largest probability that a label drawn from the prior is
+        kept (Ghazi et al., "Deep learning with label differential privacy", NeurIPS 2021, algorithm 2).
+        """
+        if self.prior is None:
+            return self.named_classes()
+        prior = self.prior
+        ordered: Sequence[str] = sorted(prior, key=lambda name: (-prior[name], name))
+        sizes = range(1, len(ordered) + 1)
+        best = max(sizes, key=lambda k: keep_probability(self.epsilon, k) * sum(prior[name] for name in ordered[:k]))
+        return tuple(ordered[:best])
+
+
+def keep_probability(epsilon: float, categories: int) -> float:
+    """With which probability randomised response among so many categories keeps the true one."""
+    return 1 / (1 + (categories - 1) * math.exp(-epsilon))
 
 
 Privacy = NoPrivacy | LabelDp
