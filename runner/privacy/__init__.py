@@ -1,1 +1,1 @@
-"""Differential privacy: what noise is drawn, how it is kept, and what it costs."""
+"""Differential privacy: noise, how it is kept, what it costs, and the ledger of what each party has spent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -55,7 +56,7 @@ def _of_plan(spec: Spec, privacy: LabelDp) -> Iterator[Finding]:
         "it protects the labels of a training, and nothing is trained",
         "leave it out: a model that was trained with it stays what it is",
     )
-    several = not spec.label.mode == "single"
+    several = spec.label.mode != "single"
     yield (
         "test labels of several owners cannot be compared with predictions",
         several and spec.evaluator() is not None and spec.label.predict == SAME,
@@ -79,8 +80,7 @@ def _of_mechanism(spec: Spec, privacy: LabelDp) -> Iterator[Finding]:
         for name in names:
             yield (
                 f"privacy.{name} has no effect",
-                getattr(privacy, name) is not None
-                and (other != mechanism or (other == fitting and domain == "binary")),
+                getattr(privacy, name) is not None and (other != mechanism or domain == "binary"),
                 f"privacy.{name}",
                 f"the mechanism is {mechanism}, of {'0 and 1' if domain == 'binary' else domain}",
                 f"remove privacy.{name}",
@@ -119,7 +119,7 @@ def _of_numbers(spec: Spec, privacy: LabelDp) -> Iterator[Finding]:
         bins = privacy.bins or ()
         yield (
             "privacy.bins is missing" if not bins else "privacy.bins does not ascend",
-            len(bins) < 2 or any(low >= high for low, high in zip(bins, bins[1:], strict=False)),
+            len(bins) < 2 or any(low >= high for low, high in itertools.pairwise(bins)),
             "privacy.bins",
             "each label becomes one of these numbers, which must not be taken from the data",
             "give them in ascending order, for instance [0, 50, 100, 200]",
@@ -166,12 +166,12 @@ def _of_debiasing(spec: Spec, privacy: LabelDp) -> Iterator[Finding]:
         (
             "laplace",
             label_mechanism(spec, privacy) == "laplace",
-            "Laplace noise has mean 0: there is nothing to correct",
+            "its noise has mean 0: there is nothing to correct",
         ),
         (
             "tweedie",
             spec.sgb.objective == "tweedie",
-            "corrected labels may be negative, and the loss is not convex there",
+            "its loss is not convex where a corrected label is negative",
         ),
         (
             "this prior",

@@ -1,4 +1,4 @@
-"""Noise that protects what the parties' tables say of single rows: differential privacy. ``privacy`` says which kind."""
+"""Noise that protects what tables say of single rows: differential privacy. ``privacy.name`` says which kind."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class LabelDp(Section, frozen=True, kw_only=True, tag_field="name", tag="label_d
 
     Whoever is not the label's owner learns of the training label of one row no more than ``epsilon`` allows.
 
-    ``mechanism``: ``randomised_response`` for classes, ``laplace`` (discrete, on the label cut to ``bounds`` and rounded
-    to ``step``) or ``bins`` (randomised response among the numbers in ``bins``) for numbers; ``auto``: the first for
-    classes, else ``bins`` where these are given and ``laplace`` where they are not. ``classes`` are those of a multiclass
-    label, which must not be taken from the data; ``prior`` names them with what is publicly known of how frequent they
-    are. ``debias`` corrects the loss for the known noise. The noise is drawn once and kept; ``redraw`` draws anew, and
-    spends ``epsilon`` again.
+    ``mechanism``: ``randomised_response`` for classes; for numbers ``laplace`` (discrete, on the label cut to
+    ``bounds`` and rounded to ``step``) or ``bins`` (randomised response among the numbers in ``bins``); ``auto``: the
+    first for classes, else ``bins`` where these are given and ``laplace`` where they are not. ``classes`` are those of
+    a multiclass label, which must not be taken from the data; ``prior`` names them with what is publicly known of how
+    frequent they are. ``debias`` corrects the loss for the known noise. The noise is drawn once and kept; ``redraw``
+    draws anew, and spends ``epsilon`` again.
     """
 
     name: ClassVar[str] = "label_dp"

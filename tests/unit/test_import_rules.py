@@ -24,6 +24,7 @@ ORDER = (
     ("cluster",),
     ("prepare",),
     ("data",),
+    ("privacy",),
     ("engine",),
     ("stages",),
     ("worker",),
