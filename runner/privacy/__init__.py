@@ -1,1 +1,1 @@
-"""Differential privacy: what it costs, and the ledger of what each party has spent."""
+"""Differential privacy: noise, how it is kept, what it costs, and the ledger of what each party has spent."""

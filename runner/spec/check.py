@@ -12,6 +12,7 @@ from runner.spec.check_label import check_label
 from runner.spec.check_objective import check_objective
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
+from runner.spec.check_privacy import check_privacy
 from runner.spec.check_source import check_sources
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.model import PLAIN_SCHEMES, RESERVED_NAMES, Spec
@@ -41,6 +42,7 @@ def check(spec: Spec) -> None:
     check_prepare(spec)
     _check_policy(spec)
     check_objective(spec)
+    check_privacy(spec)
     check_predict(spec)
     _check_sgb(spec)
     _check_crypto(spec)

@@ -1,7 +1,9 @@
-"""Noise that protects what the parties' tables say of single rows: differential privacy. ``privacy`` says which kind."""
+"""Noise that protects what tables say of single rows: differential privacy. ``privacy.name`` says which kind."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -22,12 +24,12 @@ class LabelDp(Section, frozen=True, kw_only=True, tag_field="name", tag="label_d
 
     Whoever is not the label's owner learns of the training label of one row no more than ``epsilon`` allows.
 
-    ``mechanism``: ``randomised_response`` for classes, ``laplace`` (discrete, on the label cut to ``bounds`` and rounded
-    to ``step``) or ``bins`` (randomised response among the numbers in ``bins``) for numbers; ``auto``: the first for
-    classes, else ``bins`` where these are given and ``laplace`` where they are not. ``classes`` are those of a multiclass
-    label, which must not be taken from the data; ``prior`` names them with what is publicly known of how frequent they
-    are. ``debias`` corrects the loss for the known noise. The noise is drawn once and kept; ``redraw`` draws anew, and
-    spends ``epsilon`` again.
+    ``mechanism``: ``randomised_response`` for classes; for numbers ``laplace`` (discrete, on the label cut to
+    ``bounds`` and rounded to ``step``) or ``bins`` (randomised response among the numbers in ``bins``); ``auto``: the
+    first for classes, else ``bins`` where these are given and ``laplace`` where they are not. ``classes`` are those of
+    a multiclass label, which must not be taken from the data; ``prior`` names them with what is publicly known of how
+    frequent they are. ``debias`` corrects the loss for the known noise. The noise is drawn once and kept; ``redraw``
+    draws anew, and spends ``epsilon`` again.
     """
 
     name: ClassVar[str] = "label_dp"
@@ -40,6 +42,29 @@ class LabelDp(Section, frozen=True, kw_only=True, tag_field="name", tag="label_d
     prior: Annotated[dict[str, Annotated[float, Meta(gt=0)]], Meta(min_length=2, max_length=100)] | None = None
     debias: bool = False
     redraw: bool = False
+
+    def named_classes(self) -> tuple[str, ...]:
+        """The classes of a multiclass label, in no order."""
+        return tuple(self.prior) if self.prior is not None else self.classes or ()
+
+    def kept_classes(self) -> tuple[str, ...]:
+        """The classes that may come out of the noise: all; with a prior, those of RRWithPrior.
+
+        These are the k most frequent ones, for the k with the largest probability that a label drawn from the prior is
+        kept (Ghazi et al., "Deep learning with label differential privacy", NeurIPS 2021, algorithm 2).
+        """
+        if self.prior is None:
+            return self.named_classes()
+        prior = self.prior
+        ordered: Sequence[str] = sorted(prior, key=lambda name: (-prior[name], name))
+        sizes = range(1, len(ordered) + 1)
+        best = max(sizes, key=lambda k: keep_probability(self.epsilon, k) * sum(prior[name] for name in ordered[:k]))
+        return tuple(ordered[:best])
+
+
+def keep_probability(epsilon: float, categories: int) -> float:
+    """With which probability randomised response among so many categories keeps the true one."""
+    return 1 / (1 + (categories - 1) * math.exp(-epsilon))
 
 
 Privacy = NoPrivacy | LabelDp
