@@ -9,7 +9,7 @@ a budget with ``counts: all`` knows no such difference, and is the sound choice 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +94,7 @@ class Ledger:
 
     def _spend(self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit], run: str) -> Receipt:
         table = ledger.digest("table", self._source)
-        same = charges_of(ledger.entries, self._data, table)
+        same = charges_of(ledger.entries, self._data, {table})
         known = {charge.draw for charge in same if charge.draw is not None}
         paid = tuple(charge for charge in charges if charge.draw is None or charge.draw not in known)
         free = tuple(charge for charge in charges if charge not in paid)
@@ -122,12 +122,14 @@ class Ledger:
         )
 
 
-def charges_of(entries: Sequence[dict[str, Any]], data: str | None = None, table: str | None = None) -> list[Charge]:
-    """The expenses among a ledger's entries: all, or those of one data set."""
+def charges_of(
+    entries: Sequence[dict[str, Any]], data: str | None = None, tables: Collection[str] = ()
+) -> list[Charge]:
+    """The expenses among a ledger's entries: all, or those of the data set of that name or with those digests."""
     return [
         msgspec.convert(charge, Charge)
         for entry in entries
-        if entry["kind"] == "spent" and (data is None or entry["data"] == data or entry["table"] == table)
+        if entry["kind"] == "spent" and (data is None or entry["data"] == data or entry["table"] in tables)
         for charge in entry["charges"]
     ]
 

@@ -18,7 +18,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,10 @@ class LedgerFile:
         """The file with the expenses."""
         return self._home / LINES
 
-    def exists(self) -> bool:
-        """Whether anything was ever written."""
-        return (self._home / HEAD).exists() or self.path.exists()
+    @staticmethod
+    def is_in(home: Path) -> bool:
+        """Whether anything was ever written there."""
+        return (home / HEAD).exists() or (home / LINES).exists()
 
     @contextmanager
     def locked(self) -> Iterator[OpenLedger]:
@@ -78,7 +79,7 @@ class LedgerFile:
         Raises:
             SecurityError: where it opens with neither key.
         """
-        if not self.exists():
+        if not self.is_in(self._home):
             return False
         try:
             with self.locked() as ledger:
@@ -106,7 +107,7 @@ class LedgerFile:
                 return
 
     def _open(self) -> OpenLedger:
-        if not self.exists():
+        if not self.is_in(self._home):
             ledger = OpenLedger(self._home, self._keys, secrets.token_bytes(32), [])
             ledger.write_head()
             return ledger
@@ -145,6 +146,23 @@ class LedgerFile:
             fix=f"restore {LINES} and {HEAD} together from a backup that has the latest expenses, and find out who "
             "changed them; without them nobody knows what was spent",
         )
+
+
+def require_open(home: Path, keys: Sequence[Keyring]) -> None:
+    """Look whether the ledger there, if there is one, opens with one of the keys.
+
+    Raises:
+        SecurityError: where it opens with none.
+    """
+    failures: list[SecurityError] = []
+    for key in keys if LedgerFile.is_in(home) else ():
+        try:
+            with LedgerFile(home, key).locked():
+                return
+        except SecurityError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 class OpenLedger:
