@@ -48,6 +48,10 @@ class LabelNoise(ABC):
     def parameters(self) -> dict[str, Any]:
         """What makes it this mechanism: plain values."""
 
+    @abstractmethod
+    def described(self) -> str:
+        """What is done to each label, in words."""
+
 
 @dataclass(frozen=True)
 class RandomisedResponse(LabelNoise):
@@ -81,6 +85,9 @@ class RandomisedResponse(LabelNoise):
     def parameters(self) -> dict[str, Any]:
         return {"mechanism": self.name, "epsilon": self.epsilon, "classes": self.classes, "kept": list(self.kept)}
 
+    def described(self) -> str:
+        return f"randomised response among {len(self.kept)} classes"
+
 
 @dataclass(frozen=True)
 class Bins(LabelNoise):
@@ -109,6 +116,9 @@ class Bins(LabelNoise):
     def parameters(self) -> dict[str, Any]:
         return {"mechanism": self.name, "epsilon": self.epsilon, "values": list(self.values)}
 
+    def described(self) -> str:
+        return f"randomised response among {len(self.values)} numbers"
+
 
 @dataclass(frozen=True)
 class Laplace(LabelNoise):
@@ -133,15 +143,19 @@ class Laplace(LabelNoise):
 
     def encode(self, label: Array) -> Codes:
         steps = np.rint((np.clip(label, self.low, self.high) - self.low) / self.step)
-        return np.clip(steps, 0, self.span).astype(np.int64)
+        codes: Codes = np.clip(steps, 0, self.span).astype(np.int64)
+        return codes
 
     def draw(self, codes: Codes) -> Codes:
         return draw_laplace(codes, self.span, self.epsilon)
 
     def decode(self, codes: Codes) -> Array:
         found: Array = self.low + codes * self.step
-        return np.maximum(found, 0.0) if self.nonnegative else found
+        return np.array(np.maximum(found, 0.0)) if self.nonnegative else found
 
     def parameters(self) -> dict[str, Any]:
         limits = {"low": self.low, "high": self.high, "step": self.step}
         return {"mechanism": self.name, "epsilon": self.epsilon, **limits}
+
+    def described(self) -> str:
+        return f"discrete Laplace noise on labels of {self.low:g} to {self.high:g}"

@@ -58,7 +58,8 @@ def draw_laplace(codes: Codes, span: int, epsilon: float) -> Codes:
     generator = stand_in()
     if generator is not None:
         shrink = 1 - math.exp(-epsilon / span)
-        return codes + generator.geometric(shrink, len(codes)) - generator.geometric(shrink, len(codes))
+        up, down = (generator.geometric(shrink, len(codes)).astype(np.int64) for _ in range(2))
+        return codes + up - down
     from opendp.domains import atom_domain, vector_domain
     from opendp.measurements import make_laplace
     from opendp.metrics import l1_distance

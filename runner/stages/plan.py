@@ -19,6 +19,7 @@ from runner.stages.folds import cross_validate
 from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
 from runner.stages.load import collect_parts, load, own_parts
+from runner.stages.noise import protect_labels
 from runner.stages.predict import Scores, deliver_predictions
 from runner.stages.prepare import forget_preparations, prepare
 from runner.stages.save import save
@@ -46,6 +47,7 @@ def run_plan(context: Context, emit: Any) -> None:
     """Run every stage of the spec's plan."""
     progress = _Progress()
     stages = context.spec.stages_at_once()
+    protect_labels(context)
     for stage in stages:
         emit(event="stage", stage=stage, state="started")
         if stage == stages[0] and "folds" not in stages:
