@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,9 +91,29 @@ class Ledger:
             SecurityError: where the ledger is not as the party wrote it.
         """
         with self._file.locked() as ledger:
-            return self._spend(ledger, charges, limits, run)
+            return self.spend_in(ledger, charges, limits, run)
 
-    def _spend(self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit], run: str) -> Receipt:
+    def opened(self) -> AbstractContextManager[OpenLedger]:
+        """The ledger for this process alone; see :meth:`LedgerFile.locked`."""
+        return self._file.locked()
+
+    def spend_in(self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit], run: str) -> Receipt:
+        """The same as :meth:`spend`, in a ledger that this process has open."""
+        paid, free, before = self.look(ledger, charges, limits)
+        if paid:
+            table = ledger.digest("table", self._source)
+            entry = {"kind": "spent", "time": time.time(), "run": run, "data": self._data, "table": table}
+            ledger.append({**entry, "charges": [msgspec.to_builtins(charge) for charge in paid]})
+        return Receipt(paid, free, total([*before, *paid]))
+
+    def look(
+        self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit]
+    ) -> tuple[tuple[Charge, ...], tuple[Charge, ...], list[Charge]]:
+        """What would have to be paid, what would be free, and what was spent on the data set.
+
+        Raises:
+            PolicyError: where a budget would be overspent.
+        """
         table = ledger.digest("table", self._source)
         same = charges_of(ledger.entries, self._data, {table})
         known = {charge.draw for charge in same if charge.draw is not None}
@@ -101,10 +122,7 @@ class Ledger:
         for limit in limits if paid else ():
             before = same if limit.budget.counts == "same_data" else charges_of(ledger.entries)
             self._require(limit, before, paid)
-        if paid:
-            entry = {"kind": "spent", "time": time.time(), "run": run, "data": self._data, "table": table}
-            ledger.append({**entry, "charges": [msgspec.to_builtins(charge) for charge in paid]})
-        return Receipt(paid, free, total([*same, *paid]))
+        return paid, free, same
 
     def _require(self, limit: Limit, before: Sequence[Charge], asked: Sequence[Charge]) -> None:
         budget, spent = limit.budget, total(before)

@@ -180,9 +180,13 @@ class OpenLedger:
         self.entries = entries
         self.restored = 0
 
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose, the same as long as the ledger lives, whatever the party's key."""
+        return derive(self._key, purpose)
+
     def digest(self, purpose: str, content: bytes) -> str:
-        """A digest under the ledger's own key, the same as long as the ledger lives."""
-        return _mac(derive(self._key, purpose), content)
+        """A digest under the ledger's own key."""
+        return _mac(self.derive(purpose), content)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Write an entry; when this returns it is on the disk."""
