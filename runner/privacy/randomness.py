@@ -17,6 +17,7 @@ from runner.errors import SpecError
 from runner.spec.privacy import keep_probability
 
 Codes = NDArray[np.int64]
+BATCH = 10_000
 STAND_IN = "SGB_RUNNER_TEST_NOISE"
 
 
@@ -43,7 +44,20 @@ def draw_categories(codes: Codes, categories: tuple[int, ...], epsilon: float) -
     while measurement.map(1) > epsilon:
         keep = math.nextafter(keep, 0.0)
         measurement = make_randomized_response(list(categories), keep, T="i64")
-    return np.fromiter((measurement(code) for code in codes.tolist()), np.int64, len(codes))
+    drawn = np.empty_like(codes)
+    for code in np.unique(codes):
+        drawn[codes == code] = _repeat(measurement, int(code), int(np.sum(codes == code)))
+    return drawn
+
+
+def _repeat(measurement: Any, code: int, times: int) -> list[int]:
+    """So many independent draws for rows of one code, asked for together: one at a time takes six times as long."""
+    from opendp.combinators import make_composition
+
+    drawn: list[int] = []
+    for start in range(0, times, BATCH):
+        drawn += make_composition([measurement] * min(BATCH, times - start))(code)
+    return drawn
 
 
 def draw_laplace(codes: Codes, span: int, epsilon: float) -> Codes:

@@ -17,6 +17,7 @@ from runner.engine.site import Site
 from runner.files import write_atomically
 from runner.policy.audit import payload_bytes
 from runner.policy.flows import OWN
+from runner.privacy.choose import label_noise
 from runner.spec.model import Spec
 from runner.spec.policy import Form
 from runner.stages.context import Context
@@ -77,6 +78,8 @@ def deliver_predictions(context: Context, scores: Scores, labels: Labels | None 
         form = context.spec.policy.predictions.form_for(recipient)
         received = (_opened if isinstance(scores.value, SPUObject) else _shaped)(context, scores, recipient, form)
         joined = labels.value if labels is not None and recipient == context.spec.label.holder else None
+        if label_noise(context.spec) is not None:
+            joined = None  # others' labels are noisy ones; what is the recipient's own it has in its table
         if isinstance(joined, SPUObject):
             joined = None
         names = None if scores.names is None else names_at(context, scores.names, recipient, "predict")
