@@ -68,5 +68,7 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.report_run(request)
         case "rekey":
             records.rekey_party(config, request)
+        case "ledger":
+            records.show_ledgers(config, request)
         case "infer_schema":
             drafting.draft_contracts(config, request)

@@ -9,7 +9,8 @@ a budget with ``counts: all`` knows no such difference, and is the sound choice 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,21 +91,38 @@ class Ledger:
             SecurityError: where the ledger is not as the party wrote it.
         """
         with self._file.locked() as ledger:
-            return self._spend(ledger, charges, limits, run)
+            return self.spend_in(ledger, charges, limits, run)
 
-    def _spend(self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit], run: str) -> Receipt:
+    def opened(self) -> AbstractContextManager[OpenLedger]:
+        """The ledger for this process alone; see :meth:`LedgerFile.locked`."""
+        return self._file.locked()
+
+    def spend_in(self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit], run: str) -> Receipt:
+        """The same as :meth:`spend`, in a ledger that this process has open."""
+        paid, free, before = self.look(ledger, charges, limits)
+        if paid:
+            table = ledger.digest("table", self._source)
+            entry = {"kind": "spent", "time": time.time(), "run": run, "data": self._data, "table": table}
+            ledger.append({**entry, "charges": [msgspec.to_builtins(charge) for charge in paid]})
+        return Receipt(paid, free, total([*before, *paid]))
+
+    def look(
+        self, ledger: OpenLedger, charges: Sequence[Charge], limits: Sequence[Limit]
+    ) -> tuple[tuple[Charge, ...], tuple[Charge, ...], list[Charge]]:
+        """What would have to be paid, what would be free, and what was spent on the data set.
+
+        Raises:
+            PolicyError: where a budget would be overspent.
+        """
         table = ledger.digest("table", self._source)
-        same = charges_of(ledger.entries, self._data, table)
+        same = charges_of(ledger.entries, self._data, {table})
         known = {charge.draw for charge in same if charge.draw is not None}
         paid = tuple(charge for charge in charges if charge.draw is None or charge.draw not in known)
         free = tuple(charge for charge in charges if charge not in paid)
         for limit in limits if paid else ():
             before = same if limit.budget.counts == "same_data" else charges_of(ledger.entries)
             self._require(limit, before, paid)
-        if paid:
-            entry = {"kind": "spent", "time": time.time(), "run": run, "data": self._data, "table": table}
-            ledger.append({**entry, "charges": [msgspec.to_builtins(charge) for charge in paid]})
-        return Receipt(paid, free, total([*same, *paid]))
+        return paid, free, same
 
     def _require(self, limit: Limit, before: Sequence[Charge], asked: Sequence[Charge]) -> None:
         budget, spent = limit.budget, total(before)
@@ -122,12 +140,14 @@ class Ledger:
         )
 
 
-def charges_of(entries: Sequence[dict[str, Any]], data: str | None = None, table: str | None = None) -> list[Charge]:
-    """The expenses among a ledger's entries: all, or those of one data set."""
+def charges_of(
+    entries: Sequence[dict[str, Any]], data: str | None = None, tables: Collection[str] = ()
+) -> list[Charge]:
+    """The expenses among a ledger's entries: all, or those of the data set of that name or with those digests."""
     return [
         msgspec.convert(charge, Charge)
         for entry in entries
-        if entry["kind"] == "spent" and (data is None or entry["data"] == data or entry["table"] == table)
+        if entry["kind"] == "spent" and (data is None or entry["data"] == data or entry["table"] in tables)
         for charge in entry["charges"]
     ]
 

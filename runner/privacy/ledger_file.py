@@ -18,7 +18,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,10 @@ class LedgerFile:
         """The file with the expenses."""
         return self._home / LINES
 
-    def exists(self) -> bool:
-        """Whether anything was ever written."""
-        return (self._home / HEAD).exists() or self.path.exists()
+    @staticmethod
+    def is_in(home: Path) -> bool:
+        """Whether anything was ever written there."""
+        return (home / HEAD).exists() or (home / LINES).exists()
 
     @contextmanager
     def locked(self) -> Iterator[OpenLedger]:
@@ -78,7 +79,7 @@ class LedgerFile:
         Raises:
             SecurityError: where it opens with neither key.
         """
-        if not self.exists():
+        if not self.is_in(self._home):
             return False
         try:
             with self.locked() as ledger:
@@ -106,7 +107,7 @@ class LedgerFile:
                 return
 
     def _open(self) -> OpenLedger:
-        if not self.exists():
+        if not self.is_in(self._home):
             ledger = OpenLedger(self._home, self._keys, secrets.token_bytes(32), [])
             ledger.write_head()
             return ledger
@@ -147,6 +148,23 @@ class LedgerFile:
         )
 
 
+def require_open(home: Path, keys: Sequence[Keyring]) -> None:
+    """Look whether the ledger there, if there is one, opens with one of the keys.
+
+    Raises:
+        SecurityError: where it opens with none.
+    """
+    failures: list[SecurityError] = []
+    for key in keys if LedgerFile.is_in(home) else ():
+        try:
+            with LedgerFile(home, key).locked():
+                return
+        except SecurityError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
 class OpenLedger:
     """A ledger that this process alone has open.
 
@@ -162,9 +180,13 @@ class OpenLedger:
         self.entries = entries
         self.restored = 0
 
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key for one purpose, the same as long as the ledger lives, whatever the party's key."""
+        return derive(self._key, purpose)
+
     def digest(self, purpose: str, content: bytes) -> str:
-        """A digest under the ledger's own key, the same as long as the ledger lives."""
-        return _mac(derive(self._key, purpose), content)
+        """A digest under the ledger's own key."""
+        return _mac(self.derive(purpose), content)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Write an entry; when this returns it is on the disk."""

@@ -29,6 +29,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=train resume=RUN               go on with an interrupted training that wrote checkpoints
   python -m runner task=verify run=RUN                 check the records of a finished run; task=reproduce: run it again
   python -m runner task=infer_schema data=…            draft a contract of each party's table, at that party
+  python -m runner task=ledger                         what each party has spent of its rows' privacy
   python -m runner task=report run=RUN                 make every party's report.html of a finished run again
   python -m runner task=export model=RUN export.format=…   write a saved model for SecretFlow, Serving, XGBoost or ONNX
   python -m runner task=import import_from={alice: …, …}   take in what SecretFlow's own save_model wrote
@@ -59,7 +60,7 @@ SECTIONS = (
     "tracking",
 )
 OF_LABEL = ("predict", "predict_column", "weight", "class_weight")
-OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey")
+OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey", "ledger")
 
 
 def help_text() -> str:

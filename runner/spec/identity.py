@@ -37,6 +37,19 @@ def spec_digest(spec: Spec) -> str:
     return hashlib.sha256(canonical_json(values)).hexdigest()
 
 
+def evaluation_digest(spec: Spec) -> str:
+    """SHA-256 of the canonical form of every setting on which the scores and labels of the test rows depend.
+
+    Left out besides what :func:`spec_digest` leaves out: who may see what, and what is told of scores and labels.
+    """
+    values = spec_values(spec)
+    for name in (*HOW_NOT_WHAT, "policy", "explain", "evaluate", "export"):
+        del values[name]
+    del values["data"]["max_memory"]
+    values["parties"] = sorted(values["parties"])
+    return hashlib.sha256(canonical_json(values)).hexdigest()
+
+
 def training_digest(spec: Spec) -> str:
     """SHA-256 of the canonical form of every setting that a training must have in common with its checkpoint.
 

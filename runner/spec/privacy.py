@@ -62,9 +62,28 @@ class LabelDp(Section, frozen=True, kw_only=True, tag_field="name", tag="label_d
         return tuple(ordered[:best])
 
 
+class OutputDp(Section, frozen=True, kw_only=True, tag_field="name", tag="output_dp"):
+    """What others learn of the test rows has noise; training and its rows are not protected by it.
+
+    Metrics, curves and tables that leave the evaluator, and those on the terminal, come of noisy counts of the test
+    rows, by ``bins`` cells of the score and by label: of the label and score of one test row whoever sees all of them
+    learns no more than ``epsilon`` allows. The evaluator has every label and score; its own files are exact.
+
+    With ``scores_epsilon`` every score that leaves the party which computes it is rounded to one of ``scores_steps``
+    steps and gets noise: of what one row's features make of its score, others learn no more than that allows. It hides
+    one row's score, nothing of the training, and is large: at ``scores_epsilon`` 1 a score says next to nothing.
+    """
+
+    name: ClassVar[str] = "output_dp"
+    epsilon: Annotated[float, Meta(gt=0, le=32)]
+    bins: Annotated[int, Meta(ge=2, le=200)] = 20
+    scores_epsilon: Annotated[float, Meta(gt=0, le=32)] | None = None
+    scores_steps: Annotated[int, Meta(ge=2, le=10000)] = 100
+
+
 def keep_probability(epsilon: float, categories: int) -> float:
     """With which probability randomised response among so many categories keeps the true one."""
     return 1 / (1 + (categories - 1) * math.exp(-epsilon))
 
 
-Privacy = NoPrivacy | LabelDp
+Privacy = NoPrivacy | LabelDp | OutputDp

@@ -22,6 +22,7 @@ from runner.stages.load import collect_parts, load, own_parts
 from runner.stages.noise import protect_labels
 from runner.stages.predict import Scores, deliver_predictions
 from runner.stages.prepare import forget_preparations, prepare
+from runner.stages.release import pay_for_outputs
 from runner.stages.save import save
 from runner.stages.score import score_completely, score_openly, score_sealed
 from runner.stages.secret import score_on_shares, train_on_shares
@@ -48,6 +49,7 @@ def run_plan(context: Context, emit: Any) -> None:
     progress = _Progress()
     stages = context.spec.stages_at_once()
     protect_labels(context)
+    pay_for_outputs(context)
     for stage in stages:
         emit(event="stage", stage=stage, state="started")
         if stage == stages[0] and "folds" not in stages:

@@ -25,6 +25,7 @@ from runner.stages.labels import Labels
 from runner.stages.metrics import THRESHOLD
 from runner.stages.multiclass import columns as class_columns
 from runner.stages.multiclass import names_at
+from runner.stages.release import released_scores
 
 PREDICTIONS = "predictions.parquet"
 
@@ -104,6 +105,8 @@ def _shaped(context: Context, scores: Scores, recipient: str, form: Form) -> PYU
     """The recipient's predictions, selected and shaped at the party that computed the scores, before they leave it."""
     policy = context.spec.policy.predictions
     shaped, source = scores.value, scores.value.device.party
+    if recipient != source:  # of all rows at once: each has one noisy score, whoever gets it
+        shaped = context.at(source, lambda site, values: released_scores(site, context.spec, values), shaped)
     if policy.own_rows:
         own = context.at(recipient, _own_rows)
         if recipient != source:
