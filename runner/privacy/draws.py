@@ -19,7 +19,7 @@ import io
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -195,22 +195,38 @@ def write_draw(path: Path, draw: Draw, keys: Keyring, context: bytes) -> None:
     write_bytes(path, keys.seal(draw.to_bytes(), context))
 
 
+def require_draws_open(home: Path, keys: Sequence[Keyring]) -> None:
+    """Make sure that one of the keys opens every kept draw.
+
+    Raises:
+        BundleError: where none does.
+    """
+    for path in _kept_files(home):
+        _open_with(path, keys)
+
+
 def reseal_draws(home: Path, old: Keyring, new: Keyring) -> int:
-    """Protect all kept draws with the party's new key; how many there are.
+    """Protect all kept draws with the party's new key; how many there are. Typed again, it goes on where it ended.
 
     Raises:
         BundleError: where one opens with neither.
     """
-    paths = sorted((home / FOLDER).glob("*.sealed"))
+    paths = _kept_files(home)
     for path in paths:
         with _locked(path.with_suffix(".lock")):
-            try:
-                draw = read_draw(path, old, path.name.encode())
-            except BundleError:
-                read_draw(path, new, path.name.encode())  # done before the change of keys was interrupted
-            else:
-                write_draw(path, draw, new, path.name.encode())
+            write_draw(path, _open_with(path, [old, new]), new, path.name.encode())
     return len(paths)
+
+
+def _kept_files(home: Path) -> list[Path]:
+    return sorted((home / FOLDER).glob("*.sealed"))
+
+
+def _open_with(path: Path, keys: Sequence[Keyring]) -> Draw:
+    for keyring in keys[:-1]:
+        with suppress(BundleError):
+            return read_draw(path, keyring, path.name.encode())
+    return read_draw(path, keys[-1], path.name.encode())
 
 
 def copy_for_run(draw: Draw, true: Labels, key: bytes) -> Draw:

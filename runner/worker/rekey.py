@@ -20,6 +20,7 @@ from runner.errors import BundleError, SpecError
 from runner.files import write_json
 from runner.keys.keyring import SECRET_BYTES, Former, Keyring, successor
 from runner.keys.store import FORMER_KEYS, home_of, load_secret, open_keyring, read_variable, write_secret
+from runner.privacy.draws import require_draws_open, reseal_draws
 from runner.privacy.ledger_file import LedgerFile, require_open
 from runner.spec.model import Party
 
@@ -56,9 +57,11 @@ def rekey(order: dict[str, Any]) -> dict[str, Any]:
     known = [old, *_begun(party, new_path, passphrase_env)]
     _require_all_open(folders, party, known)
     require_open(home_of(settings), known)
+    require_draws_open(home_of(settings), known)
     new = _new_keys(party, new_path, passphrase_env, old)
     for folder in folders:
         _rekey_bundle(folder, party, old, new)
+    reseal_draws(home_of(settings), old, new)
     ledger = LedgerFile(home_of(settings), old).reseal(new)
     write_json(home_of(settings) / FORMER_KEYS, [link._asdict() for link in new.former])
     kept = _keep(path, len(new.former))

@@ -14,7 +14,7 @@ from runner.privacy.mechanisms import Bins, LabelNoise, Laplace, RandomisedRespo
 from runner.privacy.randomness import STAND_IN, draw_categories
 from runner.spec.privacy import LabelDp, keep_probability
 
-DRAWS = 4000
+DRAWS = 3000
 UNLIKELY = 1e-6  # by chance a test fails once in a million times
 
 
@@ -62,7 +62,7 @@ def test_bins_take_the_nearest_and_answer_at_random() -> None:
 def test_laplace_noise_is_as_wide_as_the_range_asks(within: int) -> None:
     """P(|noise| <= t) of the discrete Laplace distribution with ratio a = e^(-epsilon / span)."""
     noise = Laplace(2.0, low=0.0, high=10.0, step=1.0)
-    steps = np.abs(noise.draw(np.full(20 * DRAWS, 5)) - 5)
+    steps = np.abs(noise.draw(np.full(3 * DRAWS, 5)) - 5)
     ratio = math.exp(-2.0 / 10)
     require_share(int(np.sum(steps <= within)), len(steps), 1 - 2 * ratio ** (within + 1) / (1 + ratio))
 
@@ -128,7 +128,7 @@ def test_noise_is_fresh_at_every_call(noise: LabelNoise) -> None:
 
 def test_stand_in_is_for_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(STAND_IN, "7")
-    codes = np.zeros(20 * DRAWS, np.int64)
+    codes = np.zeros(3 * DRAWS, np.int64)
     first, again = (draw_categories(codes, (0, 1, 2), 1.0) for _ in range(2))
     assert first.tolist() == again.tolist()
     require_share(int(np.sum(first == 0)), len(codes), keep_probability(1.0, 3))
