@@ -93,6 +93,13 @@ class Ledger:
         with self._file.locked() as ledger:
             return self.spend_in(ledger, charges, limits, run)
 
+    def spent(self, run: str) -> tuple[list[Charge], list[Charge]]:
+        """What was spent on the data set, and what of it by one run."""
+        with self._file.locked() as ledger:
+            table = ledger.digest("table", self._source)
+            own = [entry for entry in ledger.entries if entry.get("run") == run]
+            return charges_of(ledger.entries, self._data, {table}), charges_of(own, self._data, {table})
+
     def opened(self) -> AbstractContextManager[OpenLedger]:
         """The ledger for this process alone; see :meth:`LedgerFile.locked`."""
         return self._file.locked()
