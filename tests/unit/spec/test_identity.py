@@ -17,7 +17,7 @@ from runner.spec.parse import allowed, parse
 DEFAULT = make_spec()
 DIGEST = spec_digest(DEFAULT)
 # Settings with one choice only, as long as nothing else changes with them.
-FIXED = {"label.mode", "sgb.audit_paths"}
+FIXED = {"label.mode", "privacy.name", "sgb.audit_paths"}
 # What counts is the plan that they come to.
 TASK = {"task.name", "task.plan"}
 
