@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hydra.errors import HydraException
 from support import make_spec
 
 from runner.errors import SpecError
+from runner.spec.compose import explain
 
 OUTPUT = "privacy=output_dp"
 
@@ -58,3 +60,11 @@ def test_zcdp_needs_a_delta() -> None:
     with pytest.raises(SpecError) as refused:
         make_spec("policy.privacy.budget={epsilon: 1, rule: zcdp}")
     assert refused.value.where == "policy.privacy.budget.delta"
+
+
+def test_what_was_left_out_says_why() -> None:
+    with pytest.raises(HydraException) as missing:
+        make_spec("privacy=leaf_dp")
+    told = explain(missing.value, ["privacy=leaf_dp"])
+    assert "row by row" in told.why
+    assert "label_dp" in told.fix
