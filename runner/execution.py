@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from runner.budget import require_budget
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
 from runner.cluster.run import Listener, Outcome, Pace
 from runner.cluster.warm import Cluster
@@ -55,6 +56,8 @@ def carry_out(
         RunnerError: where the run fails, or (Stopped) ``pace`` said no.
     """
     require_tracking(spec)
+    if original is None:
+        require_budget(spec)
     if sweep_folder is not None:
         sweep_folder.mkdir(parents=True)
     folder = sweep_folder or make_run_folder(spec.outputs)

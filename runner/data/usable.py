@@ -28,14 +28,15 @@ def require_usable(spec: Spec, table: CheckedTable) -> None:
             why=f"{len(test)} rows were split at {getattr(spec.data.split, share)}",
             fix=f"change data.split.{share}, or bring more rows",
         )
-    if plan == "predict" or table.label is None or not isinstance(spec.label, SingleLabel):
+    label = table.training_label
+    if plan == "predict" or label is None or not isinstance(spec.label, SingleLabel):
         return
-    if len(np.unique(table.label[~test])) < 2:
+    if len(np.unique(label[~test])) < 2:
         raise DataError(
             "the label is constant in the training rows",
             where=f"data.tables.{spec.label.holder}, the label's column",
             why="a model cannot learn to tell apart what is all the same",
             fix=f"bring rows with different labels, or change {key}",
         )
-    if table.classes is not None and "train" in spec.stages():
-        require_learnable(spec.label.holder, table.label, len(table.classes), test, key)
+    if table.classes is not None and table.noisy is None and "train" in spec.stages():
+        require_learnable(spec.label.holder, label, len(table.classes), test, key)

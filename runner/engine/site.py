@@ -35,6 +35,7 @@ class Site:
         checked: its checked table, or None where it brings none.
         facts: stage → what → digest of what the stage worked with and made, under the party's key: what a repeated run
             is compared by.
+        original: the folder of the run that this one repeats, or None.
     """
 
     party: str
@@ -44,6 +45,7 @@ class Site:
     emit: Callable[..., Any]
     checked: CheckedTable | None
     facts: dict[str, dict[str, str]] = field(default_factory=dict)
+    original: Path | None = None
     _prepared: tuple[Preparation, NDArray[np.float64]] | None = None
 
     @property
@@ -126,7 +128,7 @@ def open_site(
     if keys.repeats_another:
         emit(event="notice", text=f"{party}: seeds and digest keys are those of {original}, made with another key")
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))
-    site = Site(party, own, keys, audit, emit, table)
+    site = Site(party, own, keys, audit, emit, table, original=original)
     if table is not None:
         settings = spec.data.tables[party]
         site.facts["validate"] = {"table": table.digest(site.derive("table"))}

@@ -57,6 +57,10 @@ class Keyring:
         """A 32-byte key for one purpose of a run: the same in every run of this party."""
         return derive(self.run_secret, purpose)
 
+    def for_run(self) -> Keyring:
+        """The keyring of whoever may repeat the party's side of a run: it comes from the run secret alone."""
+        return Keyring(self.party, self.derive("repetition"))
+
     def seal(self, content: bytes, context: bytes) -> bytes:
         """Encrypt; what comes out can be read with this party's secret and the same ``context`` only."""
         nonce = secrets.token_bytes(NONCE_BYTES)

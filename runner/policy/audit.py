@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import threading
 import time
@@ -17,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.files import PRIVATE_FILE, canonical_json
-
-START = "0" * 64
+from runner.files import PRIVATE_FILE
+from runner.policy.chain import START, link, read_chain
 
 
 class AuditLog:
@@ -38,9 +36,7 @@ class AuditLog:
         if payload is not None:
             entry["payload"] = hmac.new(self._key, payload, hashlib.sha256).hexdigest()
         with self._lock:
-            entry["previous"] = self._previous
-            digest = hashlib.sha256(canonical_json(entry)).hexdigest()
-            line = canonical_json({**entry, "digest": digest}) + b"\n"
+            line, digest = link(entry, self._previous)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
             try:
                 os.write(descriptor, line)
@@ -56,25 +52,8 @@ class AuditLog:
 
 
 def read_log(path: Path) -> tuple[list[dict[str, Any]], int | None]:
-    """The lines of a log as far as they follow from one another, and the number (from 1) of the first that does not.
-
-    The number is None for a whole chain.
-    """
-    previous = START
-    entries: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
-        try:
-            entry = json.loads(line)
-            stated = entry.pop("digest")
-            whole = canonical_json({**entry, "digest": stated}) + b"\n" == line
-        except (ValueError, TypeError, AttributeError, LookupError):
-            return entries, number
-        digest = hashlib.sha256(canonical_json(entry)).hexdigest()
-        if not whole or stated != digest or entry.get("previous") != previous:
-            return entries, number
-        previous = digest
-        entries.append({**entry, "digest": digest})
-    return entries, None
+    """What :func:`runner.policy.chain.read_chain` says of a party's log."""
+    return read_chain(path)
 
 
 def first_broken_line(path: Path) -> int | None:

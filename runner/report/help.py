@@ -13,6 +13,8 @@ from runner.spec.compose import config_dir
 from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
 from runner.spec.parse import describe, unwrap
+from runner.spec.policy import Budget
+from runner.spec.privacy import LabelDp, OutputDp
 from runner.spec.request import Request
 from runner.spec.sgb import SgbSettings
 from runner.spec.source import Csv, Drawn, Source
@@ -29,6 +31,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=train resume=RUN               go on with an interrupted training that wrote checkpoints
   python -m runner task=verify run=RUN                 check the records of a finished run; task=reproduce: run it again
   python -m runner task=infer_schema data=…            draft a contract of each party's table, at that party
+  python -m runner task=ledger                         what each party has spent of its rows' privacy
   python -m runner task=report run=RUN                 make every party's report.html of a finished run again
   python -m runner task=export model=RUN export.format=…   write a saved model for SecretFlow, Serving, XGBoost or ONNX
   python -m runner task=import import_from={alice: …, …}   take in what SecretFlow's own save_model wrote
@@ -60,7 +63,7 @@ SECTIONS = (
     "tracking",
 )
 OF_LABEL = ("predict", "predict_column", "weight", "class_weight")
-OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey")
+OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey", "ledger")
 
 
 def help_text() -> str:
@@ -102,6 +105,9 @@ def _other_settings() -> list[str]:
     sections: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
         ("data.", Drawn, None),
         ("label.", SingleLabel, OF_LABEL),
+        ("policy.privacy.budget.", Budget, None),
+        ("privacy=label_dp privacy.", LabelDp, None),
+        ("privacy=output_dp privacy.", OutputDp, None),
         ("", Spec, SECTIONS),
         ("", Request, OF_TASKS),
     )
@@ -129,6 +135,8 @@ def _leaves(prefix: str, fields: Iterable[Any]) -> list[tuple[str, str]]:
 def _default(setting: Any) -> str:
     """As it is written in YAML."""
     made = setting.default_factory
+    if made is NODEFAULT and setting.default is NODEFAULT:
+        return "…"
     value = setting.default if made is NODEFAULT else made()
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -26,14 +26,28 @@ def spec_digest(spec: Spec) -> str:
 
     Left out: where outputs go, where the parties keep their keys, and what decides how a run is carried out and not
     what it computes: the cluster section (a test holds ``local`` and ``debug`` to the same model bits), checkpoints,
-    going on from one, and the report.
+    going on from one, and the report; and the budget of privacy, which lets a run start or stops it.
     """
     values = spec_values(spec)
     for name in HOW_NOT_WHAT:
         del values[name]
-    del values["data"]["max_memory"]
+    del values["data"]["max_memory"], values["policy"]["privacy"]
     values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
+    return hashlib.sha256(canonical_json(values)).hexdigest()
+
+
+def evaluation_digest(spec: Spec) -> str:
+    """SHA-256 of the canonical form of every setting on which the scores and labels of the test rows depend.
+
+    Left out besides what :func:`spec_digest` leaves out: who may see what, and what is told of scores and labels.
+    """
+    values = spec_values(spec)
+    for name in (*HOW_NOT_WHAT, "policy", "explain", "evaluate", "export"):
+        del values[name]
+    del values["data"]["max_memory"]
+    values["parties"] = sorted(values["parties"])
+    values["task"] = spec.task.to_run()
     return hashlib.sha256(canonical_json(values)).hexdigest()
 
 

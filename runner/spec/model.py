@@ -12,6 +12,7 @@ from runner.spec.drift import Drift
 from runner.spec.label import NONE, SAME, Label
 from runner.spec.policy import ALL, Policy
 from runner.spec.prepare import Prepare
+from runner.spec.privacy import NoPrivacy, Privacy
 from runner.spec.sgb import SgbSettings
 from runner.spec.source import Drawn, Source
 from runner.spec.sweep import Sweep, Tracking, Tune
@@ -238,6 +239,7 @@ class Spec(Section, frozen=True, kw_only=True):
     sgb: SgbSettings
     crypto: Crypto
     policy: Policy
+    privacy: Privacy = field(default_factory=NoPrivacy)
     align: Align = field(default_factory=Align)
     train: Train = field(default_factory=Train)
     predict: Predict = field(default_factory=Predict)

@@ -75,6 +75,29 @@ class Ids(Recipients, frozen=True, kw_only=True):
     form: IdForm = "set"
 
 
+class Budget(Section, frozen=True, kw_only=True):
+    """How much of its rows' privacy a party may lose in all: (epsilon, delta), by one rule of composition.
+
+    ``basic``: epsilons and deltas add up. ``zcdp``: zero-concentrated differential privacy adds up, and the sum is
+    converted at ``delta`` (> 0); it is the smaller one where there are many small expenses. The rule is chosen
+    beforehand: the better of two sums, chosen afterwards, would prove nothing.
+
+    ``counts``: which earlier expenses count. ``same_data``: those for a data set of the same name, or for the same
+    file under another name. ``all``: all of the party's.
+    """
+
+    epsilon: Annotated[float, Meta(gt=0)]
+    delta: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    rule: Literal["basic", "zcdp"] = "basic"
+    counts: Literal["same_data", "all"] = "same_data"
+
+
+class PrivacyLimits(Section, frozen=True, kw_only=True):
+    """The budget that each party's ledger is held to; none: expenses are written down, and nothing is stopped."""
+
+    budget: Budget | None = None
+
+
 class Policy(Section, frozen=True, kw_only=True):
     """Which information may reach whom. What is not named here does not move. A party's grants have the same form.
 
@@ -92,5 +115,6 @@ class Policy(Section, frozen=True, kw_only=True):
     complete_model: Recipients = field(default_factory=Recipients)
     row_counts: Recipients = field(default_factory=Recipients)
     ids: Ids = field(default_factory=Ids)
+    privacy: PrivacyLimits = field(default_factory=PrivacyLimits)
     min_rows: Annotated[int, Meta(ge=0)] = 0
     min_batch: Annotated[int, Meta(ge=0)] = 0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import field
+from msgspec import Meta, field
 
 from runner.errors import SpecError
 from runner.spec.base import PartyName, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "report", "summary", "rekey", "infer_schema")
+TASKS = ("reproduce", "verify", "diff", "report", "summary", "rekey", "ledger", "infer_schema")
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -31,6 +31,13 @@ class Rekey(Section, frozen=True, kw_only=True):
     passphrase_env: str | None = None
 
 
+class LedgerView(Section, frozen=True, kw_only=True):
+    """How ledgers are shown; ``delta``: at which zCDP is converted to an epsilon."""
+
+    format: Literal["text", "json"] = "text"
+    delta: Annotated[float, Meta(gt=0, lt=1)] = 1e-6
+
+
 class Infer(Section, frozen=True, kw_only=True):
     """In which form contracts are drafted, and whether a draft may replace one that is there."""
 
@@ -39,7 +46,8 @@ class Infer(Section, frozen=True, kw_only=True):
 
 
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``summary``, ``rekey``, ``infer_schema``.
+    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``summary``, ``rekey``, ``ledger`` and
+    ``infer_schema``.
 
     ``sweep`` is the folder of a sweep where it is a text; else it is a section of the spec. With ``include_values`` a
     drafted contract lists the values of columns that have few.
@@ -51,6 +59,7 @@ class Request(Section, frozen=True, kw_only=True):
     allow_overrides: bool = False
     reproduce: Reproduce = field(default_factory=Reproduce)
     rekey: Rekey = field(default_factory=Rekey)
+    ledger: LedgerView = field(default_factory=LedgerView)
     infer: Infer = field(default_factory=Infer)
     include_values: bool = False
 
@@ -62,6 +71,7 @@ OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS
 HEEDED: dict[str, tuple[str, ...]] = {
     "verify": ("parties", "outputs="),
     "rekey": ("parties", "outputs="),
+    "ledger": ("parties", "outputs="),
     "diff": (),
     "report": (),
     "summary": (),
@@ -99,8 +109,12 @@ SETTINGS = {
     "": KEYS,
     "reproduce": Reproduce.__struct_fields__,
     "rekey": Rekey.__struct_fields__,
+    "ledger": LedgerView.__struct_fields__,
     "infer": Infer.__struct_fields__,
 }
+
+
+_WORDS = {"infer.format": ("yaml", "python"), "ledger.format": ("text", "json")}
 
 
 def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
@@ -118,7 +132,7 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
         where = location.rstrip("`") or "command line"
         fix = "see `python -m runner --help` and conf/config.yaml"
         if unknown := re.match(r"Invalid enum value '(.*)'", reason):
-            fix = advise(unknown[1], ("yaml", "python") if where == "infer.format" else get_args(Condition))
+            fix = advise(unknown[1], _WORDS.get(where, get_args(Condition)))
         raise SpecError(f"{where} is not valid", where=where, why=reason, fix=fix) from None
     _check(request, str((values.get("task") or {}).get("name")))
     return rest, request
@@ -130,7 +144,10 @@ _DRAFTS = ("infer", "include_values")
 
 def _check(request: Request, task: str) -> None:
     needed = NEEDED.get(task, ())
-    taken = (*needed, *{"reproduce": ("allow_overrides", "reproduce"), "infer_schema": _DRAFTS}.get(task, ()))
+    taken = (
+        *needed,
+        *{"reproduce": ("allow_overrides", "reproduce"), "ledger": ("ledger",), "infer_schema": _DRAFTS}.get(task, ()),
+    )
     plain = Request()
     for key in (*KEYS, SWEEP):
         if key not in taken and getattr(request, key) != getattr(plain, key):

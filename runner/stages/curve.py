@@ -113,10 +113,13 @@ class Curve:
             return
         trees, sgb, floor = self._trees, self._context.spec.sgb, self._context.min_rows
         objective = sgb.objective if self._part is None else "logistic"
+        binary = objective == "logistic"
         of_class = {} if self._part is None else {"class": self._part[0]}
 
         def measure(site: Site, label: Any, scores: Any) -> dict[str, Any]:
             require_rows("a curve", np.size(label), floor)
+            if binary:
+                label = np.asarray(label) > 0.5  # a label that makes up for noise is no 0 or 1
             metric = training_metric(objective, label, scores, power=sgb.tweedie_variance_power)
             return {**of_class, "trees": trees, "metric": metric}
 

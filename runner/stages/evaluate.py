@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 from secretflow.device import PYUObject
 
@@ -17,6 +18,7 @@ from runner.files import write_json
 from runner.policy.flows import GROUPS, METRICS, TABLES
 from runner.spec.label import SAME
 from runner.spec.model import Spec
+from runner.spec.privacy import OutputDp
 from runner.stages.assess import Task, metrics_by_group, plain, scalar_metrics, shared_metrics, tables
 from runner.stages.class_metrics import named, named_groups, named_tables
 from runner.stages.context import Context
@@ -24,6 +26,7 @@ from runner.stages.floors import require_rows
 from runner.stages.labels import Labels, join_labels
 from runner.stages.multiclass import names_at, numbered_as
 from runner.stages.predict import Scores
+from runner.stages.release import released_rows
 
 METRICS_FILE = "metrics.json"
 GROUPS_FILE = "metrics_by_group.json"
@@ -78,7 +81,7 @@ def assess(context: Context, scores: Scores, labels: Labels | None) -> tuple[PYU
     names = None if scores.names is None else names_at(context, scores.names, evaluator, "evaluate")
     if names is not None:
         truth = context.at(evaluator, _numbered(truth=spec.label.predict != SAME), names)
-    return context.at(evaluator, _assess(_task(spec), context.min_rows), at_evaluator, truth), names
+    return context.at(evaluator, _assess(spec, context.min_rows), at_evaluator, truth), names
 
 
 def _hand_out(
@@ -142,8 +145,14 @@ def _task(spec: Spec) -> Task:
     return Task(spec.sgb.objective, spec.evaluate, spec.sgb.seed, spec.sgb.tweedie_variance_power)
 
 
-def _assess(task: Task, floor: int) -> Callable[[Site, Any, Any], dict[str, Any]]:
+def _without_intervals(task: Task) -> Task:
+    """Rows drawn again from noisy counts would say nothing of the noise, and so too little."""
+    return task._replace(settings=msgspec.structs.replace(task.settings, bootstrap=0))
+
+
+def _assess(spec: Spec, floor: int) -> Callable[[Site, Any, Any], dict[str, Any]]:
     """All that there is to say, at the evaluator; each part leaves by the gate or not at all."""
+    task = _task(spec)
 
     def assess(site: Site, scores: Any, truth: Any) -> dict[str, Any]:
         if truth is None:
@@ -158,12 +167,15 @@ def _assess(task: Task, floor: int) -> Callable[[Site, Any, Any], dict[str, Any]
         require_rows("a metric", int(known.sum()), floor)
         label, score = label[known], np.asarray(scores)[known]
         metrics = plain(scalar_metrics(task, label, score))
-        found = {
-            "own_metrics": metrics,
-            "metrics": shared_metrics(task, metrics, label, score, floor),
-            "headline": {name: metrics[name] for name in HEADLINE[task.objective]},
-            "own_tables": tables(task, label, score, 1),
-            "tables": tables(task, label, score, floor),
+        found = {"own_metrics": metrics, "own_tables": tables(task, label, score, 1)}
+        told, shown = metrics, (label, score)
+        if isinstance(spec.privacy, OutputDp):
+            shown = released_rows(site, spec, label, score)
+            told = plain(scalar_metrics(_without_intervals(task), *shown))
+        found |= {
+            "metrics": shared_metrics(task, told, *shown, floor),
+            "headline": {name: told[name] for name in HEADLINE[task.objective]},
+            "tables": tables(task, *shown, floor),
         }
         if site.table.groups is not None:
             groups = site.table.groups[site.table.test][known]

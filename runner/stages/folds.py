@@ -21,7 +21,7 @@ from runner.spec.model import Spec
 from runner.stages.context import Context
 from runner.stages.evaluate import assess
 from runner.stages.floors import require_test_rows, require_training_rows
-from runner.stages.labels import Labels, join_labels
+from runner.stages.labels import Labels, join_labels, training_label
 from runner.stages.predict import Scores
 from runner.stages.prepare import prepare
 
@@ -82,7 +82,7 @@ def _deal(context: Context) -> Mapping[str, PYUObject]:
     if dealer is None:
         return context.everywhere(lambda site: _dealt(context, site, None))
     if spec.cv.by == "stratified":
-        values = join_labels(context).value
+        values = training_label(context)
     else:
         values = context.at(dealer, lambda site: site.table.dealt_by)
     dealt = context.at(dealer, lambda site, values: _dealt(context, site, values), values)

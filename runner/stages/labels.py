@@ -47,7 +47,7 @@ def join_labels(context: Context, stage: Stage = "label") -> Labels:
     label = context.spec.label
     match label:
         case SingleLabel():
-            return Labels(context.at(label.holder, lambda site: _noted(site, site.table.label, stage)))
+            return Labels(context.at(label.holder, lambda site: _noted(site, _own_label(site), stage)))
         case RowShardedLabel():
             return _join_shards(context, label, stage)
         case JointLabel():
@@ -65,10 +65,24 @@ def join_labels(context: Context, stage: Stage = "label") -> Labels:
             return Labels(_combine(context, label, stage))
 
 
+def training_label(context: Context) -> PYUObject | SPUObject:
+    """The label of all rows as training may know it, whether they are held out or not; see :func:`join_labels`."""
+    label = context.spec.label
+    if isinstance(label, SingleLabel):
+        return context.at(label.holder, lambda site: _noted(site, site.table.training_label, "label"))
+    return join_labels(context).value
+
+
+def _own_label(site: Site) -> Any:
+    """One owner's label; with noise, the true one of the rows that are held out: it does not leave the owner."""
+    true, noisy = site.table.label, site.table.noisy
+    return true if true is None or noisy is None else np.where(site.table.test, true, noisy)
+
+
 def _join_shards(context: Context, label: RowShardedLabel, stage: Stage) -> Labels:
     shards = []
     for owner in sorted(label.owners, key=lambda owner: (owner != label.holder, owner)):
-        shard = context.at(owner, lambda site: site.table.label)
+        shard = context.at(owner, lambda site: site.table.training_label)
         if owner != label.holder:
             shard = context.gate.deliver(shard, label.holder, stage=stage, kind="labels", form="labels of its own rows")
         shards.append(shard)
@@ -154,14 +168,15 @@ def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) ->
     secret = isinstance(label, SecretLabel)
 
     def column(site: Site) -> Any:
-        if site.table.label is None:
+        label_column = site.table.training_label
+        if label_column is None:
             raise DataError(
                 f"{site.party} has no label column",
                 where="label.inputs",
                 why="its table was read without one",
                 fix="report this: the contract should have been checked",
             )
-        values = site.table.label[~site.table.test] if secret else site.table.label
+        values = label_column[~site.table.test] if secret else label_column
         if np.abs(values).max(initial=0) > LARGEST_INPUT:
             raise DataError(
                 f"{site.party}'s label column holds values that are too large",

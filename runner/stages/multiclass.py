@@ -21,6 +21,8 @@ from secretflow.ml.boost.sgb_v.model import SgbModel
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.policy.flows import CLASS_NAMES, CLASSES
+from runner.privacy.choose import label_noise
+from runner.privacy.mechanisms import RandomisedResponse
 from runner.spec.model import Stage
 from runner.stages.context import Context
 
@@ -51,7 +53,9 @@ class OneVsRest:
 
 def announce_classes(context: Context) -> tuple[int, PYUObject]:
     """The number of classes, which the label holder tells all parties, and their names, which stay there."""
-    names = context.at(context.spec.label.holder, lambda site: class_names(site.table.classes))
+    noise = label_noise(context.spec)
+    known = len(noise.kept) if isinstance(noise, RandomisedResponse) else None
+    names = context.at(context.spec.label.holder, lambda site: class_names(site.table.classes)[:known])
     count = context.at(context.spec.label.holder, lambda site, names: len(names), names)
     return int(context.gate.announce(count, stage="train", kind="model_parts", form=CLASSES)), names
 

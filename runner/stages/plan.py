@@ -19,8 +19,10 @@ from runner.stages.folds import cross_validate
 from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
 from runner.stages.load import collect_parts, load, own_parts
+from runner.stages.noise import protect_labels
 from runner.stages.predict import Scores, deliver_predictions
 from runner.stages.prepare import forget_preparations, prepare
+from runner.stages.release import pay_for_outputs
 from runner.stages.save import save
 from runner.stages.score import score_completely, score_openly, score_sealed
 from runner.stages.secret import score_on_shares, train_on_shares
@@ -46,6 +48,8 @@ def run_plan(context: Context, emit: Any) -> None:
     """Run every stage of the spec's plan."""
     progress = _Progress()
     stages = context.spec.stages_at_once()
+    protect_labels(context)
+    pay_for_outputs(context)
     for stage in stages:
         emit(event="stage", stage=stage, state="started")
         if stage == stages[0] and "folds" not in stages:

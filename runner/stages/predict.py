@@ -17,6 +17,7 @@ from runner.engine.site import Site
 from runner.files import write_atomically
 from runner.policy.audit import payload_bytes
 from runner.policy.flows import OWN
+from runner.privacy.choose import label_noise
 from runner.spec.model import Spec
 from runner.spec.policy import Form
 from runner.stages.context import Context
@@ -24,6 +25,7 @@ from runner.stages.labels import Labels
 from runner.stages.metrics import THRESHOLD
 from runner.stages.multiclass import columns as class_columns
 from runner.stages.multiclass import names_at
+from runner.stages.release import released_scores
 
 PREDICTIONS = "predictions.parquet"
 
@@ -76,6 +78,8 @@ def deliver_predictions(context: Context, scores: Scores, labels: Labels | None 
         form = context.spec.policy.predictions.form_for(recipient)
         received = (_opened if isinstance(scores.value, SPUObject) else _shaped)(context, scores, recipient, form)
         joined = labels.value if labels is not None and recipient == context.spec.label.holder else None
+        if label_noise(context.spec) is not None:
+            joined = None  # others' labels are noisy ones; what is the recipient's own it has in its table
         if isinstance(joined, SPUObject):
             joined = None
         names = None if scores.names is None else names_at(context, scores.names, recipient, "predict")
@@ -101,6 +105,8 @@ def _shaped(context: Context, scores: Scores, recipient: str, form: Form) -> PYU
     """The recipient's predictions, selected and shaped at the party that computed the scores, before they leave it."""
     policy = context.spec.policy.predictions
     shaped, source = scores.value, scores.value.device.party
+    if recipient != source:  # of all rows at once: each has one noisy score, whoever gets it
+        shaped = context.at(source, lambda site, values: released_scores(site, context.spec, values), shaped)
     if policy.own_rows:
         own = context.at(recipient, _own_rows)
         if recipient != source:

@@ -83,7 +83,8 @@ def unfit_error(site: Site, unfit: UnfitColumns) -> DataError:
 def _prepare(site: Site, settings: Prepare) -> None:
     table = site.table
     training = table.columns.filter(pa.array(~table.test))
-    label = None if table.label is None else table.label[~table.test]
+    known = table.training_label
+    label = None if known is None else known[~table.test]
     try:
         fitted = fit(training, table.dtypes, table.rules, settings, label)
     except UnfitColumns as unfit:

@@ -14,6 +14,10 @@ from secretflow.ml.boost.sgb_v.model import SgbModel
 from runner.engine.resume import Moment, ResumableSgb, Start, fold_base
 from runner.engine.site import Site
 from runner.errors import StageError
+from runner.privacy.choose import label_noise
+from runner.privacy.debias import unbiased, unbiased_membership
+from runner.privacy.mechanisms import LabelNoise, RandomisedResponse
+from runner.spec.privacy import LabelDp
 from runner.stages.checkpoint import load_checkpoint, save_checkpoint
 from runner.stages.context import Context
 from runner.stages.curve import Curve
@@ -37,13 +41,16 @@ def train(context: Context, labels: Labels, curve_wanted: bool = True) -> SgbMod
         BundleError, DataError: where there is nothing to go on from, or it does not fit.
     """
     spec, holder = context.spec, context.spec.label.holder
+    noise = label_noise(spec) if isinstance(spec.privacy, LabelDp) and spec.privacy.debias else None
     label = context.at(holder, _training_label, labels.value)
     weights = None
     if spec.label.weight is not None or spec.label.class_weight is not None:
         weights = context.at(holder, _training_weights(context), labels.value)
-    shared = _Shared(context, context.connect_heu(spec), context.training_features(labels.present), weights)
+    shared = _Shared(context, context.connect_heu(spec), context.training_features(labels.present), weights, noise)
     if spec.sgb.objective == "multiclass":
         return _train_classes(shared, label, curve_wanted)
+    if noise is not None:
+        label = context.at(holder, lambda site, label: unbiased(label, noise), label)
     start, points = load_checkpoint(context, label) if spec.resume is not None else (None, None)
     curve = Curve(context, points, wanted=curve_wanted)
     if start is not None:
@@ -61,12 +68,14 @@ class _Shared:
         heu: the encryption; its keys serve all of them, as they serve all trees of one.
         features: of the training rows.
         weights: of the training rows, shape (rows, 1), at the label holder; or None.
+        noise: of the labels, where the loss is to be corrected for it; or None.
     """
 
     context: Context
     heu: Any
     features: FedNdarray
     weights: PYUObject | None
+    noise: LabelNoise | None
 
 
 def _train_classes(shared: _Shared, label: PYUObject, curve_wanted: bool) -> OneVsRest:
@@ -75,7 +84,7 @@ def _train_classes(shared: _Shared, label: PYUObject, curve_wanted: bool) -> One
     classes, names = announce_classes(context)
     models, points = [], None
     for number in range(classes):
-        one = context.at(context.spec.label.holder, _is_class, label, number)
+        one = context.at(context.spec.label.holder, _is_class(shared.noise), label, number)
         curve = Curve(context, points, (number, classes), curve_wanted)
         models.append(_train_one(shared, one, curve, None, f" for class {number + 1} of {classes}"))
         points = curve.so_far()
@@ -83,8 +92,10 @@ def _train_classes(shared: _Shared, label: PYUObject, curve_wanted: bool) -> One
     return OneVsRest(tuple(models), names)
 
 
-def _is_class(site: Site, label: Any, number: int) -> Any:
-    return (label == number).astype(np.float64)
+def _is_class(noise: LabelNoise | None) -> Callable[[Site, Any, int], Any]:
+    if isinstance(noise, RandomisedResponse):
+        return lambda site, label, number: unbiased_membership(label, number, noise)
+    return lambda site, label, number: (label == number).astype(np.float64)
 
 
 def _train_one(

@@ -84,6 +84,7 @@ def mean_score(objective: str, label: Any, weights: Array | None) -> float:
     mean = float(np.average(label, weights=weights))
     if objective == "linear":
         return mean
+    mean = max(mean, 0.0) if objective == "tweedie" else min(max(mean, 0.0), 1.0)  # labels that make up for noise
     with np.errstate(divide="ignore"):
         score = np.log(mean) - (np.log1p(-mean) if objective == "logistic" else 0.0)
     return float(np.clip(score, -BOUND, BOUND))

@@ -23,6 +23,7 @@ from runner.spec.parse import parse
 from runner.stages.context import Context
 from runner.stages.plan import run_plan
 from runner.worker.attest import attest
+from runner.worker.statement import state_privacy
 
 
 class Job:
@@ -89,6 +90,7 @@ class Job:
             self._emit,
         )
         for site in self._sites.values():
+            state_privacy(site, spec, grants.get(site.party))
             if site.checked is not None:
                 write_json(site.folder / COUNTS, site.table.counts())
         clean = self._lasting.settle()

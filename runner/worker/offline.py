@@ -8,8 +8,10 @@ from typing import Any
 
 from runner.cluster.channel import Channel
 from runner.errors import RunnerError, StageError
+from runner.worker.afford import afford
 from runner.worker.difference import compare_parts
 from runner.worker.infer import infer_schema
+from runner.worker.ledger import show_ledger
 from runner.worker.rekey import rekey
 from runner.worker.verify import verify
 
@@ -20,6 +22,8 @@ _ORDERS: Orders = {
     "compare": compare_parts,
     "rekey": rekey,
     "infer_schema": infer_schema,
+    "ledger": show_ledger,
+    "afford": afford,
 }
 
 

@@ -20,6 +20,8 @@ from runner.errors import BundleError, SpecError
 from runner.files import write_json
 from runner.keys.keyring import SECRET_BYTES, Former, Keyring, successor
 from runner.keys.store import FORMER_KEYS, home_of, load_secret, open_keyring, read_variable, write_secret
+from runner.privacy.draws import require_draws_open, reseal_draws
+from runner.privacy.ledger_file import LedgerFile, require_open
 from runner.spec.model import Party
 
 
@@ -31,13 +33,14 @@ def rekey(order: dict[str, Any]) -> dict[str, Any]:
             ``passphrase_env``.
 
     Returns:
-        ``models``: how many bundles are protected by the new key; ``old``: where the old key file is kept; ``public``:
-        the new public key.
+        ``models``: how many bundles are protected by the new key; ``ledger``: whether the party's privacy ledger is;
+        ``old``: where the old key file is kept; ``public``: the new public key.
 
     Raises:
         SpecError: where the key is in the environment.
         DataError: where the environment lacks a passphrase.
         BundleError: where a bundle opens with neither key, or there is no key; everything then is as it was.
+        SecurityError: the same for the privacy ledger.
     """
     settings, party = msgspec.convert(order["settings"], Party), order["party"]
     if settings.key_env is not None:
@@ -51,14 +54,19 @@ def rekey(order: dict[str, Any]) -> dict[str, Any]:
     path, new_path = Path(settings.key_file), Path(f"{settings.key_file}.new")
     passphrase_env = order["passphrase_env"] or settings.passphrase_env
     folders = [Path(folder) for folder in order["bundles"]]
-    _require_all_open(folders, party, [old, *_begun(party, new_path, passphrase_env)])
+    known = [old, *_begun(party, new_path, passphrase_env)]
+    _require_all_open(folders, party, known)
+    require_open(home_of(settings), known)
+    require_draws_open(home_of(settings), known)
     new = _new_keys(party, new_path, passphrase_env, old)
     for folder in folders:
         _rekey_bundle(folder, party, old, new)
+    reseal_draws(home_of(settings), old, new)
+    ledger = LedgerFile(home_of(settings), old).reseal(new)
     write_json(home_of(settings) / FORMER_KEYS, [link._asdict() for link in new.former])
     kept = _keep(path, len(new.former))
     new_path.replace(path)
-    return {"models": len(folders), "old": str(kept), "public": new.public}
+    return {"models": len(folders), "ledger": ledger, "old": str(kept), "public": new.public}
 
 
 def _begun(party: str, path: Path, passphrase_env: str | None) -> list[Keyring]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.policy.audit import START, AuditLog, first_broken_line
+from runner.policy.audit import AuditLog, first_broken_line
+from runner.policy.chain import START
 
 KEY = b"k" * 32
 LINES = 5

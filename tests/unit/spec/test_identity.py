@@ -17,7 +17,7 @@ from runner.spec.parse import allowed, parse
 DEFAULT = make_spec()
 DIGEST = spec_digest(DEFAULT)
 # Settings with one choice only, as long as nothing else changes with them.
-FIXED = {"label.mode", "sgb.audit_paths"}
+FIXED = {"label.mode", "privacy.name", "sgb.audit_paths"}
 # What counts is the plan that they come to.
 TASK = {"task.name", "task.plan"}
 
@@ -45,7 +45,7 @@ def others(path: str, value: Any) -> Iterator[Any]:
     elif allowed(path).startswith("one of "):
         yield from re.split(r"[ ,]+", allowed(path))[2:]
     else:
-        yield from ("alice", "ab" * 32, 3, 0.5, {"alice": "folder"}, {"alice": 2.0}, [0.1, 0.9], ";")
+        yield from ("alice", "ab" * 32, 3, 0.5, {"alice": "folder"}, {"alice": 2.0}, {"epsilon": 2.0}, [0.1, 0.9], ";")
 
 
 def other_specs(path: str) -> list[Spec]:
@@ -69,7 +69,7 @@ def read(values: Any, path: str) -> Any:
 
 
 ALL = sorted(leaves(spec_values(DEFAULT)))
-HOW = ("cluster.", "parties.", "train.", "report.", "sweep.", "tune.", "tracking.")
+HOW = ("cluster.", "parties.", "train.", "report.", "sweep.", "tune.", "tracking.", "policy.privacy.")
 FREE = [path for path in ALL if path.startswith(HOW) or path in ("outputs", "resume", "data.max_memory")]
 
 

@@ -1,0 +1,1 @@
+"""Differential privacy: noise, how it is kept, what it costs, and the ledger of what each party has spent."""
