@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 
+from runner.budget import require_budget
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
 from runner.cluster.run import Outcome, run
 from runner.errors import RunnerError, SecurityError
@@ -42,6 +43,8 @@ def carry_out(
     Returns:
         the run folder.
     """
+    if original is None:
+        require_budget(spec)
     if sweep_folder is not None:
         sweep_folder.mkdir(parents=True)
     folder = sweep_folder or make_run_folder(spec.outputs)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.budget import require_budget
 from runner.earlier import look_at_earlier, settle
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
-from runner.report.check import describe_plan
+from runner.report.check import describe_budget, describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.compose import to_request, to_spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
@@ -45,6 +46,8 @@ def execute(
     require(decisions)
     look_at_earlier(spec)
     if spec.task.name == "check":
+        for told in describe_budget(spec, require_budget(spec)):
+            print(told)
         print("\nThis run may start: python -m runner with the same settings and without task=check")
     else:
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick

@@ -158,6 +158,15 @@ class KeptDraws:
                 write_draw(path, whole, self._keys, path.name.encode())
         return replace(kept, rows=rows, labels=labels, codes=codes), int((~same).sum())
 
+    def expenses(self, noise: LabelNoise) -> tuple[str, ...]:
+        """The names of what was drawn with this noise, each of which was to be paid for; none where nothing was.
+
+        Raises:
+            BundleError: where the kept file cannot be read.
+        """
+        path = self._path(noise)
+        return read_draw(path, self._keys, path.name.encode()).expenses() if path.exists() else ()
+
     def _path(self, noise: LabelNoise) -> Path:
         name = hashlib.sha256(canonical_json({**self._about, **noise.parameters()})).hexdigest()[:32]
         return make_private_dir(self._folder) / f"{name}.sealed"

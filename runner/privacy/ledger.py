@@ -93,6 +93,13 @@ class Ledger:
         with self._file.locked() as ledger:
             return self.spend_in(ledger, charges, limits, run)
 
+    def spent(self, run: str) -> tuple[list[Charge], list[Charge]]:
+        """What was spent on the data set, and what of it by one run."""
+        with self._file.locked() as ledger:
+            table = ledger.digest("table", self._source)
+            own = [entry for entry in ledger.entries if entry.get("run") == run]
+            return charges_of(ledger.entries, self._data, {table}), charges_of(own, self._data, {table})
+
     def opened(self) -> AbstractContextManager[OpenLedger]:
         """The ledger for this process alone; see :meth:`LedgerFile.locked`."""
         return self._file.locked()
@@ -121,23 +128,37 @@ class Ledger:
         free = tuple(charge for charge in charges if charge not in paid)
         for limit in limits if paid else ():
             before = same if limit.budget.counts == "same_data" else charges_of(ledger.entries)
-            self._require(limit, before, paid)
+            _require(limit, self._party, self._data, before, paid)
         return paid, free, same
 
-    def _require(self, limit: Limit, before: Sequence[Charge], asked: Sequence[Charge]) -> None:
-        budget, spent = limit.budget, total(before)
-        if within(budget, total([*before, *asked])):
-            return
-        of = f"on {self._data!r}" if budget.counts == "same_data" else "on all of its data"
-        raise PolicyError(
-            f"{self._party}'s privacy budget would be overspent",
-            where=limit.line,
-            why=f"spent {of}: {_told(budget, spent)}; asked: {_told(budget, total(asked))}; budget: epsilon "
-            f"{budget.epsilon:g}, delta {budget.delta:g} ({budget.rule} composition)",
-            fix="use settings whose noise was paid for (the same mechanism, epsilon and table cost nothing again), a "
-            "smaller privacy.epsilon, or privacy=none where no noise is needed; a larger budget weakens what was "
-            f"promised; task=ledger shows what {self._party} has spent",
-        )
+
+def require_within(
+    party: str, data: str, limits: Sequence[Limit], before: Sequence[Charge], asked: Sequence[Charge]
+) -> list[Charge]:
+    """All expenses, those before and those asked for, where they keep to every budget.
+
+    Raises:
+        PolicyError: where one would be overspent.
+    """
+    for limit in limits if asked else ():
+        _require(limit, party, data, before, asked)
+    return [*before, *asked]
+
+
+def _require(limit: Limit, party: str, data: str, before: Sequence[Charge], asked: Sequence[Charge]) -> None:
+    budget, spent = limit.budget, total(before)
+    if within(budget, total([*before, *asked])):
+        return
+    of = f"on {data!r}" if budget.counts == "same_data" else "on all of its data"
+    raise PolicyError(
+        f"{party}'s privacy budget would be overspent",
+        where=limit.line,
+        why=f"spent {of}: {_told(budget, spent)}; asked: {_told(budget, total(asked))}; budget: epsilon "
+        f"{budget.epsilon:g}, delta {budget.delta:g} ({budget.rule} composition)",
+        fix="use settings whose noise was paid for (the same mechanism, epsilon and table cost nothing again), a "
+        "smaller privacy.epsilon, or privacy=none where no noise is needed; a larger budget weakens what was "
+        f"promised; task=ledger shows what {party} has spent",
+    )
 
 
 def charges_of(

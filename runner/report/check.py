@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runner.policy.decide import Decision
 from runner.spec.identity import spec_digest
@@ -51,6 +51,15 @@ def _ends(pairs: Sequence[tuple[str, str]], everybody: int) -> str:
         return "each party → the others"
     senders, receivers = (list(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
     return f"{', '.join(senders)} → {', '.join(receivers)}"
+
+
+def describe_budget(spec: Spec, spent: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What the run would cost each party of its rows' privacy, and what it has spent on the data set then."""
+    return [
+        f"Privacy   {party} would spend epsilon {costs['paid']:g}: with it, epsilon {costs['epsilon']:g} and delta "
+        f"{costs['delta']:g} of {spec.data.name!r} (basic composition)"
+        for party, costs in spent.items()
+    ]
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -13,6 +13,8 @@ from runner.spec.compose import config_dir
 from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
 from runner.spec.parse import describe, unwrap
+from runner.spec.policy import Budget
+from runner.spec.privacy import LabelDp, OutputDp
 from runner.spec.request import Request
 from runner.spec.sgb import SgbSettings
 from runner.spec.source import Csv, Drawn, Source
@@ -102,6 +104,9 @@ def _other_settings() -> list[str]:
     sections: tuple[tuple[str, Any, tuple[str, ...] | None], ...] = (
         ("data.", Drawn, None),
         ("label.", SingleLabel, OF_LABEL),
+        ("policy.privacy.budget.", Budget, None),
+        ("privacy=label_dp privacy.", LabelDp, None),
+        ("privacy=output_dp privacy.", OutputDp, None),
         ("", Spec, SECTIONS),
         ("", Request, OF_TASKS),
     )
@@ -129,6 +134,8 @@ def _leaves(prefix: str, fields: Iterable[Any]) -> list[tuple[str, str]]:
 def _default(setting: Any) -> str:
     """As it is written in YAML."""
     made = setting.default_factory
+    if made is NODEFAULT and setting.default is NODEFAULT:
+        return "…"
     value = setting.default if made is NODEFAULT else made()
     return value if isinstance(value, str) else json.dumps(value)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.cluster.run import Outcome
 from runner.report.names import NAMES
+from runner.report.privacy import describe_privacy
 from runner.spec.model import Spec
 
 
@@ -47,6 +48,8 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
             + ("how they are prepared, " if "predict" in stages else "")
             + "split values and leaf weights; in effect, what the labels say"
         )
+    if privacy := outcome.shown.get("privacy"):
+        lines += describe_privacy(privacy[0])
     report = folder / "parties" / spec.viewer() / "report.html"
     lines += [
         *([f"Report       {report}"] if report.exists() else []),
@@ -115,7 +118,8 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
             if name in NAMES
         )
         return ", ".join(listed) + "; mean (standard deviation) over the folds"
-    return ", ".join(f"{NAMES[name]} {_number(value)}" for name, value in shown[0].items() if name in NAMES)
+    noise = "; of noisy counts" if spec.privacy.name == "output_dp" else ""
+    return ", ".join(f"{NAMES[name]} {_number(value)}" for name, value in shown[0].items() if name in NAMES) + noise
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ from runner.spec.check_align import check_align
 from runner.spec.check_drift import check_drift
 from runner.spec.check_label import check_label
 from runner.spec.check_objective import check_objective
-from runner.spec.check_output import check_output
+from runner.spec.check_output import check_budget, check_output
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
 from runner.spec.check_privacy import check_privacy
@@ -44,6 +44,7 @@ def check(spec: Spec) -> None:
     _check_policy(spec)
     check_objective(spec)
     check_privacy(spec)
+    check_budget(spec)
     check_output(spec)
     check_predict(spec)
     _check_sgb(spec)

@@ -11,6 +11,17 @@ from runner.spec.privacy import OutputDp
 Finding = tuple[str, bool, str, str, str]
 
 
+def check_budget(spec: Spec) -> None:
+    budget = spec.policy.privacy.budget
+    if budget is not None and budget.rule == "zcdp" and budget.delta == 0:
+        raise SpecError(
+            "a budget by zCDP needs a delta",
+            where="policy.privacy.budget.delta",
+            why="a sum of zCDP is converted to an epsilon at a delta above 0",
+            fix="set it far below 1 / rows, for instance 1e-6; or take rule basic",
+        )
+
+
 def check_output(spec: Spec) -> None:
     if not isinstance(spec.privacy, OutputDp):
         return

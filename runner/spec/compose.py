@@ -15,6 +15,7 @@ from runner.errors import SpecError
 from runner.spec.base import PartyName
 from runner.spec.model import Party, Spec
 from runner.spec.parse import allowed, parse, setting_names
+from runner.spec.privacy import LEFT_OUT
 from runner.spec.request import KEYS, SETTINGS, Request, split_request
 from runner.spec.suggest import advise, closest
 
@@ -89,6 +90,13 @@ def explain(error: HydraException | OmegaConfBaseException, overrides: list[str]
         return _unknown_key(match.group(1), _meant(error.__cause__))
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        if group == "privacy" and choice in LEFT_OUT:
+            return SpecError(
+                f"there is no privacy={choice}",
+                where=group,
+                why=LEFT_OUT[choice],
+                fix="protect training labels with privacy=label_dp, and what is told of test rows with output_dp",
+            )
         return SpecError(
             f"no choice {choice!r} in group {group!r}",
             where=group,

@@ -47,6 +47,7 @@ def evaluation_digest(spec: Spec) -> str:
         del values[name]
     del values["data"]["max_memory"]
     values["parties"] = sorted(values["parties"])
+    values["task"] = spec.task.to_run()
     return hashlib.sha256(canonical_json(values)).hexdigest()
 
 

@@ -87,3 +87,9 @@ def keep_probability(epsilon: float, categories: int) -> float:
 
 
 Privacy = NoPrivacy | LabelDp | OutputDp
+
+# Choices that there could be, and why there are none.
+LEFT_OUT = {
+    "leaf_dp": "its proof does not carry over to SGB: at every split all parties see, row by row, which rows go left, "
+    "and noise in histograms and leaves hides nothing of that"
+}

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.cluster.channel import Channel
 from runner.errors import RunnerError, StageError
+from runner.worker.afford import afford
 from runner.worker.difference import compare_parts
 from runner.worker.infer import infer_schema
 from runner.worker.ledger import show_ledger
@@ -22,6 +23,7 @@ _ORDERS: Orders = {
     "rekey": rekey,
     "infer_schema": infer_schema,
     "ledger": show_ledger,
+    "afford": afford,
 }
 
 

@@ -43,6 +43,7 @@ from runner.spec.parse import parse  # noqa: E402
 from runner.stages.context import Context  # noqa: E402
 from runner.stages.plan import run_plan  # noqa: E402
 from runner.worker.attest import attest  # noqa: E402
+from runner.worker.statement import state_privacy  # noqa: E402
 
 HEARTBEAT_SECONDS = 1.0
 ABORTED = 70
@@ -127,6 +128,7 @@ class _Worker:
         self._emit(event="stage", stage="open", state="done")
         run_plan(self._context(spec, sites), self._emit)
         for site in sites.values():
+            state_privacy(site, spec, self._grants.get(site.party))
             if site.checked is not None:
                 write_json(site.folder / COUNTS, site.table.counts())
 

@@ -31,6 +31,7 @@ ORDER = (
     ("provenance",),
     ("earlier",),
     ("report",),
+    ("budget",),
     ("execution",),
     ("reproduction",),
     ("records",),

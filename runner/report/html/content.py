@@ -12,6 +12,7 @@ from runner.policy.audit import read_log
 from runner.report.html.flows import flow_table, own_flows, who_sees_what
 from runner.report.html.origin import own_overrides, provenance, settings, this_run
 from runner.report.names import NAMES
+from runner.report.privacy import spent_words
 
 # Every file of a party's own that a report is made from; secrets, predictions and the model are not among them.
 FILES = (
@@ -22,6 +23,7 @@ FILES = (
     "curve.json",
     "importance.json",
     "data.json",
+    "privacy.json",
 )
 HEADLINE = ("auc", "ks", "average_precision", "brier", "rmse", "mae", "r2", "deviance", "macro_auc", "macro_f1")
 LOWER_IS_BETTER = {"log_loss", "brier", "calibration_error", "rmse", "mae", "deviance"}
@@ -42,6 +44,7 @@ def gather(run: Path, party: str, manifest: Mapping[str, Any]) -> dict[str, Any]
         "title": _title(hashed),
         "outcome": _outcome(hashed, files["data"]),
         "metrics": _metrics((files["cv"] or {}).get("mean") or files["metrics"]),
+        "privacy": _privacy(files["privacy"]),
         "why_no_metrics": _why_no_metrics(hashed, party),
         "parties": hashed["party_order"],
         "has_model": "save" in hashed["plan"],
@@ -125,6 +128,14 @@ def _metrics(values: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         }
         for name in ordered
     ]
+
+
+def _privacy(statement: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The guarantee in words, and what the party has spent, which is more with every run."""
+    if statement is None:
+        return None
+    spent = statement["spent"]
+    return {"guarantee": statement["guarantee"], "spent": spent_words(spent) if spent else None}
 
 
 def _why_no_metrics(hashed: Mapping[str, Any], party: str) -> str:

@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SECTIONS = ("align", "prepare", "sgb", "label", "crypto", "cv", "predict", "evaluate", "explain", "export", "drift")
+SECTIONS = (
+    "align",
+    "prepare",
+    "sgb",
+    "label",
+    "crypto",
+    "cv",
+    "predict",
+    "evaluate",
+    "explain",
+    "export",
+    "drift",
+    "privacy",
+)
 OF_PLAN = {"cv": "cv", "drift": "predict", "export": "export"}  # sections that count with one task only
 MAIN_PACKAGES = ("runner", "python", "secretflow", "spu", "sf-heu", "jax", "numpy", "polars", "pandera", "cryptography")
 

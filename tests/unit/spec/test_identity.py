@@ -45,7 +45,7 @@ def others(path: str, value: Any) -> Iterator[Any]:
     elif allowed(path).startswith("one of "):
         yield from re.split(r"[ ,]+", allowed(path))[2:]
     else:
-        yield from ("alice", "ab" * 32, 3, 0.5, {"alice": "folder"}, {"alice": 2.0}, [0.1, 0.9], ";")
+        yield from ("alice", "ab" * 32, 3, 0.5, {"alice": "folder"}, {"alice": 2.0}, {"epsilon": 2.0}, [0.1, 0.9], ";")
 
 
 def other_specs(path: str) -> list[Spec]:
