@@ -39,7 +39,9 @@ def encryption_of(secretflow: None) -> Callable[[str], Any]:
     return make
 
 
-def train(device: Any, faster: bool, rows: int, private: bool, weighted: bool, **changes: Any) -> Trained:
+def train(
+    device: Any, faster: bool, rows: int, private: bool, weighted: bool, columns_of: Any = PARTIES, **changes: Any
+) -> Trained:
     from secretflow.data import FedNdarray, PartitionWay
     from secretflow.device import PYU
 
@@ -54,13 +56,14 @@ def train(device: Any, faster: bool, rows: int, private: bool, weighted: bool, *
     tables[1][:, 0] = tables[1][:, 0] > 0
     signal = sum(table[:, 0] - table[:, -1] for table in tables) + generator.normal(size=rows)
     label = (signal > 0).astype(float) if changes.get("objective") is None else np.maximum(100 * signal, 0)
+    features = fed({party: table for party, table in zip(PARTIES, tables, strict=True) if party in columns_of})
     np.random.seed(0)
     trainer = ResumableSgb(
         device, (lambda party: len(party)) if private else None, before_tree=lambda moment: None, faster=faster
     )
     model = trainer.train(
         {**make_spec("sgb.num_boost_round=3", "sgb.max_depth=3").sgb.parameters(), **changes},
-        fed(dict(zip(PARTIES, tables, strict=True))),
+        features,
         fed({PARTIES[0]: label.reshape(-1, 1)}),
         sample_weight=fed({PARTIES[0]: generator.uniform(0.5, 2, (rows, 1))}) if weighted else None,
     )
@@ -69,8 +72,7 @@ def train(device: Any, faster: bool, rows: int, private: bool, weighted: bool, *
         for tree in model.trees
     ]
     assert len(trees) > 1
-    scores = model.predict(fed(dict(zip(PARTIES, tables, strict=True))))
-    return json.dumps(trees, default=float), np.asarray(scores.data).tobytes()
+    return json.dumps(trees, default=float), np.asarray(model.predict(features).data).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,12 @@ def test_the_model_is_stock_secretflows(
     device = encryption_of(scheme)
     stock = train(device, False, rows, private, weighted, **changes)
     assert train(device, True, rows, private, weighted, **changes) == stock
+
+
+def test_a_label_holder_without_features_knows_the_sum_of_a_node(encryption_of: Callable[[str], Any]) -> None:
+    device, others = encryption_of("ou"), PARTIES[1:]
+    stock = train(device, False, 150, True, False, others)
+    assert train(device, True, 150, True, False, others) == stock
 
 
 def test_gradients_are_the_integers_of_the_batch_encoder(encryption: Any) -> None:
