@@ -57,6 +57,10 @@ class KeptSampler(Sampler):  # type: ignore[misc]
         for actor in actors:
             actor.register_class("SampleActor", KeptSampleActor, self.params.seed)
 
+    def generate_col_choices(self, feature_buckets: list[PYUObject]) -> tuple[list[PYUObject], list[PYUObject]]:
+        choices, self.total_buckets = super().generate_col_choices(feature_buckets)
+        return choices, self.total_buckets
+
 
 class Generators:
     """All generators of one training in progress.

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import secretflow.distributed.fed.api as fed_api
-from secretflow.device import HEU, PYU
+from secretflow.device import PYU
 from secretflow.device.driver import init
 from secretflow.distributed.fed.global_context import get_global_context
 
+from runner.engine.encryption import PackedHeu
 from runner.engine.transport import SecureProxy
 from runner.spec.model import Spec
 
@@ -60,7 +61,7 @@ def first_failure() -> Exception | None:
 def make_heu(spec: Spec) -> Any:
     """The homomorphic encryption of one training; the secret key is made at the label holder and stays there."""
     holder, *evaluators = spec.party_order()
-    return HEU(
+    return PackedHeu(
         {
             "sk_keeper": {"party": holder},
             "evaluators": [{"party": party} for party in evaluators],

@@ -1,0 +1,201 @@
+"""SGB's components that encrypt gradients and sum histograms, as one call a level and party (engine/encryption.py).
+
+They take the place of SecretFlow's own; the shuffles are drawn in the same order, and the sums are the same integers.
+What a party sees that it did not see before: nothing. The label holder works on its own gradients in plain inside its
+process, and opens the same shuffled sums of evaluators, in fewer ciphertexts. (It needs no encrypted sum of a whole
+node, which it knows.) An evaluator may get a row's gradients in several encryptions, each with its own randomness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from secretflow.device import PYUObject
+from secretflow.ml.boost.sgb_v.factory.components.bucket_sum_calculator import (
+    BucketSumCalculator,
+    LeafWiseBucketSumCalculator,
+)
+from secretflow.ml.boost.sgb_v.factory.components.gradient_encryptor import GradientEncryptor
+
+from runner.engine.encryption import PackedHeu, PlanInput, Work, pack_selects
+from runner.engine.histogram import Family
+
+
+def applies_to(parameters: Mapping[str, Any], heu: Any) -> bool:
+    """Whether these components know what the parameters ask for; if not, SecretFlow's own stay."""
+    return isinstance(heu, PackedHeu) and parameters["batch_encoding_enabled"] and not parameters["audit_paths"]
+
+
+def use(booster: Any, parameters: Mapping[str, Any], weighted: bool) -> None:
+    """Put the components into a booster that has not begun."""
+    components = booster.tree_trainer.components
+    leaf_wise = isinstance(components.bucket_sum_calculator, LeafWiseBucketSumCalculator)
+    scheme = booster.heu.config["he_parameters"]["schema"]
+    encryptor = _Encryptor(scheme, _plan_input(parameters, weighted), components.sampler)
+    components.gradient_encryptor = encryptor
+    components.bucket_sum_calculator = (_LeafWise if leaf_wise else _LevelWise)(encryptor)
+
+
+def _plan_input(parameters: Mapping[str, Any], weighted: bool) -> PlanInput:
+    known = not weighted and not parameters["enable_goss"]
+    largest = {"logistic": (1.0, 0.25), "linear": (None, 1.0)}.get(parameters["objective"], (None, None))
+    return PlanInput(2 ** parameters["fixed_point_parameter"], largest if known else (None, None), _nodes(parameters))
+
+
+def _nodes(parameters: Mapping[str, Any]) -> int:
+    if parameters["tree_growing_method"] == "leaf":
+        return 2 * int(parameters["max_leaf"]) - 1
+    return int(2 ** min(parameters["max_depth"], 8)) - 1
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    """One tree's gradients: in plain at the label holder, and encrypted, or None where only its features are used."""
+
+    plain: PYUObject
+    encrypted: Any
+
+
+class _Encryptor(GradientEncryptor):  # type: ignore[misc]
+    def __init__(self, scheme: str, given: PlanInput, sampler: Any) -> None:
+        super().__init__()
+        self.given = given
+        self._scheme = scheme
+        self._sampler = sampler
+
+    def encrypt(self, gh: PYUObject, tree_index: int) -> Any:
+        if self.params.label_holder_feature_only:
+            return None
+        buckets = [total.data for total in self._sampler.total_buckets if total.device != self.label_holder]
+        return self.heu.sk_keeper.encrypt_gradients.remote(gh.data, self.given, self._scheme, buckets)
+
+    def cache_to_workers(self, encrypted_gh: Any, gh: PYUObject) -> Any:
+        return _Gradients(gh, encrypted_gh)
+
+
+class _Sums:
+    """What both ways of growing share: one call to each evaluator, and one to the label holder."""
+
+    params: Any
+    workers: Sequence[Any]
+    label_holder: Any
+    heu: Any
+
+    def __init__(self, encryptor: _Encryptor) -> None:
+        super().__init__()
+        self._encryptor = encryptor
+
+    def _sum(
+        self,
+        shuffler: Any,
+        gradients: _Gradients,
+        selects: PYUObject,
+        work: Work,
+        keys: Sequence[int],
+        order_map: Any,
+        bucket_lists: Sequence[PYUObject],
+    ) -> tuple[PYUObject, PYUObject]:
+        scale = self._encryptor.given.scale
+        bits = self.label_holder(pack_selects)(selects)
+        own, sealed = None, []
+        for place, worker in enumerate(self.workers):
+            if worker != self.label_holder and gradients.encrypted is None:
+                continue
+            masks = [shuffler.create_shuffle_mask(place, key, bucket_lists[place]).data for key in keys]
+            mine = order_map.partitions[worker].data
+            if worker == self.label_holder:
+                own = (mine, masks)
+                continue
+            evaluator = self.heu.get_participant(worker.party)
+            sealed.append(evaluator.sum_level.remote(gradients.encrypted, bits.data, work, mine, masks))
+        call = self.heu.sk_keeper.sum_level.options(num_returns=2)
+        sums = call.remote(gradients.plain.data, scale, selects.data, work, own, sealed)
+        return PYUObject(self.label_holder, sums[0]), PYUObject(self.label_holder, sums[1])
+
+
+class _LevelWise(_Sums, BucketSumCalculator):  # type: ignore[misc]
+    """A level at a time. Nodes have the numbers of their places: (level's first number) + place."""
+
+    def reset_cache(self) -> None:
+        self._parents: list[int] | None = None
+        self._latest: list[int] = []
+        self._forget: list[int] = []
+
+    def calculate_bucket_sum_level_wise(
+        self,
+        shuffler: Any,
+        encrypted_gh_dict: _Gradients,
+        children_split_node_selects: PYUObject,
+        is_lefts: Sequence[bool],
+        order_map_sub: Any,
+        bucket_num: int,
+        bucket_lists: Sequence[PYUObject],
+        gradient_encryptor: Any,
+        node_num: Any,
+        node_select_shape: Any,
+    ) -> tuple[PYUObject, PYUObject]:
+        shuffler.reset_shuffle_masks()
+        if self._parents is None:
+            families, order, forget = [Family(0)], [0], None
+        else:
+            first = self._latest[-1] + 1
+            order = list(range(first, first + 2 * len(is_lefts)))
+            pairs = zip(order[::2], order[1::2], is_lefts, self._parents, strict=True)
+            families = [Family(a, b, parent) if left else Family(b, a, parent) for a, b, left, parent in pairs]
+            forget = self._forget
+        self._latest = order
+        work = Work(families, order, forget, bucket_num + 1)
+        return self._sum(
+            shuffler,
+            encrypted_gh_dict,
+            children_split_node_selects,
+            work,
+            range(len(order)),
+            order_map_sub,
+            bucket_lists,
+        )
+
+    def update_level_cache(self, is_last_level: bool, gain_is_cost_effective: Sequence[bool]) -> None:
+        split = list(zip(self._latest, gain_is_cost_effective, strict=True))
+        self._parents = [node for node, effective in split if effective]
+        self._forget = [node for node, effective in split if not effective]
+
+
+class _LeafWise(_Sums, LeafWiseBucketSumCalculator):  # type: ignore[misc]
+    """The two children of a node at a time. The root has number 0, children of n have 2n + 1 and 2n + 2."""
+
+    def reset_cache(self) -> None:
+        self._forget: list[int] | None = None
+
+    def calculate_bucket_sum(
+        self,
+        shuffler: Any,
+        encrypted_gh_dict: _Gradients,
+        selected_children_node_indices: Sequence[int],
+        all_children_node_indices: Sequence[int],
+        children_split_node_selects: PYUObject,
+        order_map_sub: Any,
+        bucket_num: int,
+        bucket_lists: Sequence[PYUObject],
+        gradient_encryptor: Any,
+        node_num: Any,
+        node_select_shape: Any,
+    ) -> tuple[PYUObject, PYUObject]:
+        (summed,) = (int(node) for node in selected_children_node_indices)
+        order = [int(node) for node in all_children_node_indices]
+        family = Family(summed)
+        if summed:
+            (sibling,) = (node for node in order if node != summed)
+            family = Family(summed, sibling, (summed - 1) // 2)
+        work = Work([family], order, self._forget, bucket_num + 1)
+        self._forget = []
+        return self._sum(
+            shuffler, encrypted_gh_dict, children_split_node_selects, work, order, order_map_sub, bucket_lists
+        )
+
+    def remove_pruned_node_cache(self, all_node_indices: Sequence[int], gain_is_cost_effective: Sequence[bool]) -> None:
+        assert self._forget is not None
+        pruned = zip(all_node_indices, gain_is_cost_effective, strict=True)
+        self._forget.extend(int(node) for node, effective in pruned if not effective)
