@@ -22,10 +22,11 @@ from secretflow.distributed.fed.exception import FedRemoteError
 from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
 from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 
-from runner.cluster.tls import Identity, host_name
+from runner.cluster.tls import Identity
 from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
 from runner.files import write_bytes
+from runner.keys.pki import host_name
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 Peers = Mapping[str, str]  # party → host:port
