@@ -18,10 +18,12 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
+from concurrent import futures
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from runner.cluster.background import Background
 from runner.cluster.channel import Channel
 from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason, server_context
 from runner.errors import ClusterError
@@ -84,13 +86,10 @@ class Links:
         self._session = secrets.token_hex(16)
         self._lines: dict[str, _Line] = {}
         self._peers: dict[str, Peer] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._changed = threading.Condition()
-        self._loop = asyncio.new_event_loop()
         self._listener = listening(listen, party)
         self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="links")
-        self._thread.start()
+        self._background = Background("links")
 
     def __enter__(self) -> Links:
         return self
@@ -120,22 +119,20 @@ class Links:
             there.setblocking(False)
             self._lines[party] = _Line(party, there)
             channels[party] = Channel(here)
-        self._spawn(self._accept())
+        self._background.spawn(self._accept())
         for party in peers:
-            self._spawn(self._listen_to_driver(self._lines[party]))
+            self._background.spawn(self._listen_to_driver(self._lines[party]))
             if party < self._party:
-                self._spawn(self._call(self._lines[party]))
-        self._spawn(self._keep_alive())
+                self._background.spawn(self._call(self._lines[party]))
+        self._background.spawn(self._keep_alive())
         self._await_all(seconds, tell, every)
         return channels
 
     def close(self) -> None:
         """Say what is left to say, and end all connections."""
-        done = asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-            done.result(timeout=HANDSHAKE)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        with contextlib.suppress(futures.TimeoutError):
+            self._background.do(self._say_the_rest(), seconds=2 * ALIVE)
+        self._background.end()
         self._listener.close()
         for line in self._lines.values():
             line.to_driver.close()
@@ -162,14 +159,6 @@ class Links:
         peer = self._peers[party]
         return f"{peer.host}:{peer.port}"
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        def begin() -> None:
-            task = self._loop.create_task(work)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        self._loop.call_soon_threadsafe(begin)
-
     async def _call(self, line: _Line) -> None:
         """Connect to a peer, again and again until the links are closed; more slowly while it does not answer."""
         peer, pause = self._peers[line.party], FIRST_PAUSE
@@ -183,6 +172,7 @@ class Links:
                     limit=LONGEST_LINE,
                 )
                 reader, writer = await asyncio.wait_for(connected, HANDSHAKE)
+                self._background.own(writer)
                 if faults := self._faults(writer, line.party):
                     self._refuse(line, peer.host, faults)
                     writer.close()
@@ -203,6 +193,7 @@ class Links:
         try:
             connected = asyncio.open_connection(peer.host, peer.port, ssl=context)
             _, writer = await asyncio.wait_for(connected, HANDSHAKE)
+            self._background.own(writer)
         except (OSError, asyncio.TimeoutError):
             return []
         writer.close()
@@ -213,16 +204,16 @@ class Links:
 
     async def _accept(self) -> None:
         while True:
-            connection, (address, *_) = await self._loop.sock_accept(self._listener)
+            connection, (address, *_) = await self._background.loop.sock_accept(self._listener)
             connection.setblocking(False)
-            self._spawn(self._admit(connection, str(address)))
+            self._background.spawn(self._admit(connection, str(address)))
 
     async def _admit(self, connection: socket.socket, address: str) -> None:
         """Let a caller in whose certificate is that of a peer which should call."""
         reader = asyncio.StreamReader(limit=LONGEST_LINE)
         protocol = asyncio.StreamReaderProtocol(reader)
         try:
-            accepted = self._loop.connect_accepted_socket(
+            accepted = self._background.loop.connect_accepted_socket(
                 lambda: protocol, connection, ssl=server_context(self._credentials), ssl_handshake_timeout=HANDSHAKE
             )
             transport, _ = await accepted
@@ -231,7 +222,7 @@ class Links:
             expected = ", ".join(host_name(party) for party in self._peers if party > self._party)
             self._warn(f"refused a connection from {address}: {reason(error)}; expected: a certificate of {expected}")
             return
-        writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
+        writer = self._background.own(asyncio.StreamWriter(transport, protocol, reader, self._background.loop))
         names = names_in(certificate_of(writer))
         callers = [party for party in self._peers if host_name(party) in names and party > self._party]
         if len(callers) != 1:
@@ -264,17 +255,17 @@ class Links:
                 writer.write(message)
             with self._changed:
                 line.writer, line.trouble = writer, ""
-                line.last_word = self._loop.time()
+                line.last_word = self._background.loop.time()
                 self._changed.notify_all()
             while content := await reader.readline():
-                line.last_word = self._loop.time()
+                line.last_word = self._background.loop.time()
                 await self._take(line, json.loads(content), writer)
             self._note(line, "the connection ended")
         except (OSError, ValueError, asyncio.TimeoutError) as error:
             self._note(line, reason(error))
         finally:
             if line.writer is writer:
-                line.writer, line.since = None, self._loop.time()
+                line.writer, line.since = None, self._background.loop.time()
             writer.close()
 
     async def _take(self, line: _Line, content: dict[str, Any], writer: asyncio.StreamWriter) -> None:
@@ -282,13 +273,13 @@ class Links:
             _forget(line, int(content["heard"]))
         elif "said" in content and int(content["number"]) == line.heard + 1:
             line.heard += 1
-            await self._loop.sock_sendall(line.to_driver, json.dumps(content["said"]).encode() + b"\n")
+            await self._background.loop.sock_sendall(line.to_driver, json.dumps(content["said"]).encode() + b"\n")
             writer.write(_encoded({"heard": line.heard}))
 
     async def _listen_to_driver(self, line: _Line) -> None:
         """Say to the peer what the driver says into its channel."""
         buffer = b""
-        while received := await self._loop.sock_recv(line.to_driver, 1 << 16):
+        while received := await self._background.loop.sock_recv(line.to_driver, 1 << 16):
             *whole, buffer = (buffer + received).split(b"\n")
             for message in whole:
                 line.number += 1
@@ -301,7 +292,7 @@ class Links:
         """Give signs of life, and give up a peer that is cut off or silent for longer than the grace."""
         while True:
             await asyncio.sleep(ALIVE)
-            now = self._loop.time()
+            now = self._background.loop.time()
             for line in self._lines.values():
                 if line.writer is not None:
                     line.writer.write(_encoded({"heard": line.heard}))
@@ -310,18 +301,11 @@ class Links:
                 elif line.session is not None and now - line.since > self._grace:
                     self._give_up(line, line.trouble)
 
-    async def _end(self) -> None:
+    async def _say_the_rest(self) -> None:
         await asyncio.sleep(0)  # what the driver said just now is read first
-        until = self._loop.time() + ALIVE
-        while any(line.said and line.writer for line in self._lines.values()) and self._loop.time() < until:
+        until = self._background.loop.time() + ALIVE
+        while any(line.said and line.writer for line in self._lines.values()) and self._background.loop.time() < until:
             await asyncio.sleep(0.01)
-        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for line in self._lines.values():
-            if line.writer is not None:
-                line.writer.close()
 
     def _give_up(self, line: _Line, trouble: str) -> None:
         """End the peer's channel: the driver then hears of it as of a death."""

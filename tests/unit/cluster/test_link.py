@@ -15,25 +15,22 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from made_sites import credentials_of, make_sites
 
 from runner.cluster.channel import Channel, Message
 from runner.cluster.link import Links, Peer
-from runner.cluster.mutual_tls import Credentials
 from runner.errors import ClusterError
 from runner.keys.pki import (
     AUTHORITY,
     AUTHORITY_KEY,
     CERTIFICATE,
-    REQUEST,
     TLS_KEY,
     common_name,
     host_name,
     make_authority,
-    make_request,
     pin_of,
     read_certificate,
     read_key,
-    sign_request,
 )
 
 GRACE = 2.0
@@ -44,9 +41,7 @@ class Site:
 
     def __init__(self, folder: Path, party: str, grace: float = GRACE) -> None:
         self.warned: list[str] = []
-        own = folder / party
-        credentials = Credentials(own / CERTIFICATE, own / TLS_KEY, folder / "ca" / AUTHORITY)
-        self.links = Links(party, credentials, ("127.0.0.1", 0), grace, self.warned.append)
+        self.links = Links(party, credentials_of(folder, party), ("127.0.0.1", 0), grace, self.warned.append)
         self.told: list[str] = []
 
     def open(self, peers: dict[str, Peer], seconds: float = 20.0) -> dict[str, Channel]:
@@ -104,10 +99,7 @@ def _drop(ends: dict[socket.socket, socket.socket], one: socket.socket) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with an authority and three parties' certificates."""
-    make_authority(tmp_path / "ca")
-    for party in ("alice", "bob", "carol"):
-        make_request(party, tmp_path / party)
-        sign_request(tmp_path / "ca", tmp_path / party / REQUEST, days=30)
+    make_sites(tmp_path, ("alice", "bob", "carol"))
     return tmp_path
 
 
