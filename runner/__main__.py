@@ -75,6 +75,7 @@ def _with_hydra_main() -> int:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
+    from runner.cluster.warm import Cluster
     from runner.errors import RunnerError
     from runner.spec.compose import config_dir
     from runner.tasks import execute
@@ -88,7 +89,8 @@ def _with_hydra_main() -> int:
         if swept:
             print(f"\nJob {settings.job.num:<8} {' '.join(settings.overrides.task)}", flush=True)
         try:
-            execute(config, list(settings.overrides.task), _choices(settings.runtime.choices), sweep_folder)
+            overrides, choices = list(settings.overrides.task), _choices(settings.runtime.choices)
+            execute(config, overrides, choices, sweep_folder, cluster if swept else None)
         except RunnerError as error:  # told here, and not raised: an exception would end a sweep
             codes.append(_tell(error))
 
@@ -99,7 +101,8 @@ def _with_hydra_main() -> int:
     own_settings = _HYDRA_SETTINGS if any(_names_config_path(flag) for flag in flags) else ()
     sys.argv[1:] = [*flags, *own_settings, *overrides]
     entry: Any = hydra.main(version_base="1.3", config_path=config_dir(), config_name="config")(job)
-    entry()
+    with Cluster() as cluster:
+        entry()
     return next(iter(codes), 0)
 
 

@@ -8,7 +8,8 @@
     │   └── SecurityError 5  a peer sent something that it may not send
     ├── StageError       6   a step of the plan failed inside a party's process
     ├── ReproductionError 7  a second run differs from the first
-    └── BundleError      8   a saved model is missing, damaged or somebody else's
+    ├── BundleError      8   a saved model is missing, damaged or somebody else's
+    └── Stopped          9   a job of a search was stopped early, as its leader wished
 
 Exit code 0 is success, 1 an error of the runner itself (please report it), 130 an interruption by Ctrl-C.
 
@@ -121,6 +122,11 @@ class BundleError(RunnerError, ValueError):
     title = "bundle error"
 
 
+class Stopped(RunnerError):
+    code = 9
+    title = "stopped"
+
+
 _BY_NAME: dict[str, type[RunnerError]] = {
     kind.__name__: kind
     for kind in (
@@ -133,5 +139,6 @@ _BY_NAME: dict[str, type[RunnerError]] = {
         StageError,
         ReproductionError,
         BundleError,
+        Stopped,
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
-from runner.cluster.run import Outcome, run
-from runner.errors import RunnerError, SecurityError
+from runner.cluster.run import Listener, Outcome, Pace
+from runner.cluster.warm import Cluster
+from runner.errors import RunnerError, SecurityError, Stopped
 from runner.files import link_below
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
@@ -31,6 +32,9 @@ def carry_out(
     typed: Mapping[str, Any],
     sweep_folder: Path | None = None,
     original: Path | None = None,
+    cluster: Cluster | None = None,
+    pace: Pace | None = None,
+    listener: Listener | None = None,
 ) -> Path:
     """Run the plan in a folder of its own, show it, and leave its manifest, or its error, on the disk.
 
@@ -38,9 +42,15 @@ def carry_out(
         typed: the overrides as typed, in order, and the choices of groups.
         sweep_folder: the folder of this job in a sweep, or None for a single run.
         original: the folder of the run that this one repeats.
+        cluster: processes that stay up; None: the run has processes of its own.
+        pace: is asked, with the number of trees, before each tree but the first whether to go on.
+        listener: is told of what happens, in place of the terminal.
 
     Returns:
         the run folder.
+
+    Raises:
+        RunnerError: where the run fails, or (Stopped) ``pace`` said no.
     """
     if sweep_folder is not None:
         sweep_folder.mkdir(parents=True)
@@ -51,7 +61,11 @@ def carry_out(
     console = Console()
     console.print(f"Run folder   {folder}", highlight=False, soft_wrap=True)
     try:
-        with _telling_how_to_go_on(spec, folder, typed["overrides"], console), Terminal(spec, console) as terminal:
+        with (
+            _telling_how_to_go_on(spec, folder, typed["overrides"], console),
+            nullcontext(cluster) if cluster is not None else Cluster(lasting=False) as processes,
+            nullcontext(listener) if listener is not None else Terminal(spec, console) as told,
+        ):
             manifest: dict[str, Any] = {}
 
             def describe(outcome: Outcome) -> dict[str, Any]:
@@ -59,11 +73,11 @@ def carry_out(
                 manifest.update(build_manifest(spec, typed, hashed, outcome, folder))
                 return manifest
 
-            outcome = run(spec, folder, terminal, describe, original)
+            outcome = processes.run(spec, folder, told, describe, original, pace)
         manifest["signatures"] = outcome.signatures
         write_manifest(folder, manifest)
     except RunnerError as error:
-        write_status(folder, "failed", error)
+        write_status(folder, "stopped" if isinstance(error, Stopped) else "failed", error)
         raise
     except KeyboardInterrupt:
         write_status(folder, "interrupted")
@@ -73,17 +87,17 @@ def carry_out(
         raise
     write_status(folder, "done")
     if spec.report.html:
-        _make_reports(folder, manifest, console)
+        _make_reports(folder, manifest, console, cluster)
     arguments = sys.argv[1:] if sweep_folder is None else arguments_of_job(sys.argv[1:], typed["overrides"])
     summary = summarise(spec, outcome, manifest, folder, arguments)
     console.print("\n" + summary, highlight=False, soft_wrap=True, markup=False)
     return folder
 
 
-def _make_reports(folder: Path, manifest: Mapping[str, Any], console: Console) -> None:
+def _make_reports(folder: Path, manifest: Mapping[str, Any], console: Console, cluster: Cluster | None) -> None:
     """The run is done, whatever becomes of its reports."""
     try:
-        make_reports(folder, manifest)
+        make_reports(folder, manifest, cluster)
     except RunnerError as error:
         told = f"note: no report was made: {error.what} ({error.why}); task=report run={folder} tries again"
         console.print(told, highlight=False, soft_wrap=True, markup=False)

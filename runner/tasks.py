@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from runner.cluster.warm import Cluster
 from runner.earlier import look_at_earlier, settle
 from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
@@ -18,7 +19,11 @@ from runner.spec.request import TASKS, Request, refuse_unheeded
 
 
 def execute(
-    config: DictConfig, overrides: Sequence[str], choices: Mapping[str, str], sweep_folder: Path | None = None
+    config: DictConfig,
+    overrides: Sequence[str],
+    choices: Mapping[str, str],
+    sweep_folder: Path | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Do the task of one configuration.
 
@@ -27,6 +32,7 @@ def execute(
         overrides: the overrides as typed, in order.
         choices: group → the choice that was made.
         sweep_folder: the folder of this job in a sweep, or None for a single run.
+        cluster: processes that stay up over several runs; None: a run has its own.
 
     Raises:
         RunnerError: with the exit code of what went wrong.
@@ -49,7 +55,8 @@ def execute(
     else:
         from runner.execution import carry_out  # late: a check needs none of it, and must be quick
 
-        carry_out(spec, decisions, config, {"overrides": list(overrides), "choices": dict(choices)}, sweep_folder)
+        typed = {"overrides": list(overrides), "choices": dict(choices)}
+        carry_out(spec, decisions, config, typed, sweep_folder, cluster=cluster)
 
 
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:

@@ -1,25 +1,34 @@
-"""Control messages between the driver and one process: JSON lines over a socket pair. They carry no party's data."""
+"""Control messages between the driver and one process: JSON lines over a socket pair. They carry no party's data.
+
+A message may take open files along (``SCM_RIGHTS``): to the process that it goes to, they are its own descriptors.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
 import threading
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 Message = dict[str, Any]
+_MOST_DESCRIPTORS = 200  # of one message; the kernel lets 253 pass
+_PIECE = 1 << 16
 
 
 class Channel:
     """One end of a control connection; sending is safe from several threads, receiving is for one.
 
-    Each message is an object with an ``event`` (worker to driver) or an ``order`` (driver to worker).
+    Each message is an object with an ``event`` (worker to driver) or an ``order`` (driver to worker). One that takes
+    files along has their numbers, at the end where it is received, in ``descriptors``.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending = threading.Lock()
         self._buffer = b""
+        self._descriptors: deque[int] = deque()
 
     @classmethod
     def from_descriptor(cls, descriptor: int) -> Channel:
@@ -29,12 +38,14 @@ class Channel:
     def fileno(self) -> int:
         return self._connection.fileno()
 
-    def send(self, **message: Any) -> bool:
+    def send(self, descriptors: Sequence[int] = (), **message: Any) -> bool:
         """Send one message; False where the other end is gone, which the receiving side of us finds out as well."""
-        line = json.dumps(message).encode() + b"\n"
+        counted = {"descriptors": len(descriptors)} if descriptors else {}
+        line = json.dumps({**message, **counted}).encode() + b"\n"
         try:
             with self._sending:
-                self._connection.sendall(line)
+                sent = socket.send_fds(self._connection, [line], list(descriptors)) if descriptors else 0
+                self._connection.sendall(line[sent:])
         except OSError:
             return False
         return True
@@ -59,13 +70,16 @@ class Channel:
 
     def _fill(self) -> bool:
         try:
-            received = self._connection.recv(1 << 16)
+            received, descriptors, _, _ = socket.recv_fds(self._connection, _PIECE, _MOST_DESCRIPTORS)
         except OSError:
             return False
         self._buffer += received
+        self._descriptors.extend(descriptors)
         return bool(received)
 
     def _next(self) -> Message:
         line, _, self._buffer = self._buffer.partition(b"\n")
         message: Message = json.loads(line)
+        if "descriptors" in message:
+            message["descriptors"] = [self._descriptors.popleft() for _ in range(message["descriptors"])]
         return message

@@ -25,14 +25,31 @@ def ask_parties(
     Raises:
         RunnerError: what a party's process raised, or ClusterError where it died.
     """
+    with tempfile.TemporaryDirectory(prefix="sgb-") as folder:
+        log = Path(folder) / "offline.log"
+        template = Template(kind, log, preload)
+        try:
+            return ask_forked(template, orders, limits, log)
+        finally:
+            template.close()
+
+
+def ask_forked(
+    template: Template, orders: Mapping[str, Mapping[str, Any]], limits: Cluster, log: Path
+) -> dict[str, Message]:
+    """As :func:`ask_parties`, with processes of a template that stays.
+
+    Args:
+        log: the file for what the processes print.
+    """
     answers: dict[str, Message] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="sgb-") as folder,
-        Template(kind, dict.fromkeys(orders, ()), {}, Path(folder) / "offline.log", preload) as parties,
-    ):
-        watch = Watch(parties, limits, stage="offline", last_word="answered", beats=False)
-        for party, channel in parties.channels.items():
+    crew = template.fork(orders, log)
+    try:
+        watch = Watch(crew, limits, stage="offline", last_words=("answered",), beats=False)
+        for party, channel in crew.channels.items():
             channel.send(**orders[party])
         for party, message in watch.events():
             answers[party] = message
+    finally:
+        crew.end()
     return answers

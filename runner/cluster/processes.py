@@ -1,6 +1,6 @@
-"""Starting the processes of a run, and making sure that none outlives it.
+"""The processes of a cluster, and making sure that none outlives it.
 
-A *template* process imports the heavy libraries once and then forks one child per party (see
+A *template* process imports the heavy libraries once, and forks a *crew* on order: one child per party (see
 ``runner.worker.template``). Two templates run side by side: while one imports secretflow, the children of the
 other read and check the tables. A checked table goes to its party's worker through anonymous memory, never
 through a second file on the disk, and the driver does not read it.
@@ -9,12 +9,15 @@ through a second file on the disk, and the driver does not read it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -26,57 +29,81 @@ CHECK_LOG = "check.log"
 START_LOG = "start.log"
 LEAVE_SECONDS = 5.0
 
-Children = Mapping[str, tuple[str, ...]]  # name of a child → the parties whose tables it handles
-
 
 class Template:
-    """A template process and its children, in a process group of their own, which ends with the ``with`` block.
+    """A template process; it and its children are a process group of their own.
 
     Attributes:
-        channels: the control connection to each child, by name.
-        control: the control connection to the template itself, which reports how its children ended.
-        pids: the process id of each child that was forked.
+        control: the control connection to it: it takes orders to fork, and reports how its children ended.
     """
 
     def __init__(
-        self,
-        kind: str,
-        children: Children,
-        tables: Mapping[str, int],
-        log: Path,
-        preload: Iterable[str] = (),
-        environment: Mapping[str, str] | None = None,
+        self, kind: str, log: Path, preload: Iterable[str] = (), environment: Mapping[str, str] | None = None
     ) -> None:
         self._kind = kind
-        self.pids: dict[str, int] = {}
-        ours, theirs = {}, {}
-        for name in ("", *children):
-            here, there = socket.socketpair()
-            ours[name], theirs[name] = Channel(here), there
-        self.control = ours.pop("")
-        self.channels = ours
-        arguments = {
-            "kind": kind,
-            "preload": list(preload),
-            "control": theirs[""].fileno(),
-            "children": {
-                name: {"channel": theirs[name].fileno(), "tables": {party: tables[party] for party in parties}}
-                for name, parties in children.items()
-            },
-        }
-        handed = {tables[party] for parties in children.values() for party in parties}
+        self._numbers = itertools.count()
+        here, there = socket.socketpair()
+        self.control = Channel(here)
+        arguments = {"kind": kind, "preload": list(preload), "control": there.fileno()}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "runner.worker", json.dumps(arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[there.fileno() for there in theirs.values()] + sorted(handed),
+                pass_fds=[there.fileno()],
                 start_new_session=True,
                 env={**os.environ, **_ENVIRONMENT, **(environment or {})},
             )
-        for there in theirs.values():
+        there.close()
+
+    def fork(self, children: Iterable[str], log: Path) -> Crew:
+        """Order a crew; its processes print to ``log`` until they have an order that says another place."""
+        ours, theirs = {}, []
+        for name in children:
+            here, there = socket.socketpair()
+            ours[name] = Channel(here)
+            theirs.append(there)
+        crew = Crew(next(self._numbers), self._kind, self.control, ours)
+        self.control.send(
+            [there.fileno() for there in theirs],
+            order="fork",
+            crew=crew.number,
+            children=list(ours),
+            log=str(log.absolute()),
+        )
+        for there in theirs:
             there.close()
+        return crew
+
+    def is_there(self) -> bool:
+        """Whether the process lives."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """End what is left of it and its children."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self.control.close()
+
+
+class Crew:
+    """The children that a template forked together.
+
+    Attributes:
+        number: what the template calls them by.
+        channels: the control connection to each child, by name.
+        control: that to the template.
+        pids: the process id of each child that was forked.
+    """
+
+    def __init__(self, number: int, kind: str, control: Channel, channels: dict[str, Channel]) -> None:
+        self.number = number
+        self._kind = kind
+        self.control = control
+        self.channels = channels
+        self.pids: dict[str, int] = {}
 
     def log_of(self, child: str) -> str:
         """The log of a child, relative to the run folder."""
@@ -92,28 +119,39 @@ class Template:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def __enter__(self) -> Template:
-        return self
+    def stands(self) -> bool:
+        """Whether all of its connections do; what idle children said meanwhile, heartbeats alone, is dropped."""
+        while ready := select.select(list(self.channels.values()), [], [], 0)[0]:
+            if not all(channel.receive_ready()[1] for channel in ready):
+                return False
+        return True
 
-    def __exit__(self, kind: object, *exception: object) -> None:
-        """Let the template leave by itself where all went well, and end what is left of it and its children."""
-        if kind is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=LEAVE_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for channel in (self.control, *self.channels.values()):
+    def leave(self) -> None:
+        """Let the children go, and wait until they have gone, but not for long."""
+        self._say("leave")
+        until, staying = time.monotonic() + LEAVE_SECONDS, set(self.channels.values())
+        while staying and time.monotonic() < until:
+            for channel in select.select(list(staying), [], [], 0.1)[0]:
+                if not channel.receive_ready()[1]:
+                    staying.remove(channel)
+        self._close()
+
+    def end(self) -> None:
+        """Have the template kill the children, whatever they are at."""
+        self.control.send(order="end", crew=self.number)
+        self._close()
+
+    def _say(self, order: str) -> None:
+        for channel in self.channels.values():
+            channel.send(order=order)
+
+    def _close(self) -> None:
+        for channel in self.channels.values():
             channel.close()
 
 
 # Fewer malloc arenas hold the workers' memory down.
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
-
-
-def table_memory(parties: Iterable[str]) -> dict[str, int]:
-    """Anonymous memory for each party's checked table, as file descriptors."""
-    return {party: os.memfd_create(f"table-{party}") for party in parties}
 
 
 def conditions(cluster: Cluster) -> dict[str, str]:

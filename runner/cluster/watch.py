@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from runner.cluster.channel import Channel, Message
-from runner.cluster.processes import START_LOG, Template
+from runner.cluster.processes import START_LOG, Crew
 from runner.errors import ClusterError, RunnerError, StageError
 from runner.spec.model import Cluster
 
@@ -19,30 +19,30 @@ _TEMPLATE = ""
 
 
 class Watch:
-    """Listens to a template and its children until each child has said its last word.
+    """Listens to a crew and its template until each of the crew has said its last word.
 
     Args:
-        template: whose children to watch.
+        crew: whom to watch.
         limits: how long things may take.
         stage: the stage that the children are in, for messages.
-        last_word: the event with which a child's work is finished.
+        last_words: the events with which a child's work is finished.
         beats: whether the children send heartbeats once they run.
     """
 
-    def __init__(self, template: Template, limits: Cluster, *, stage: str, last_word: str, beats: bool) -> None:
-        self._template = template
+    def __init__(self, crew: Crew, limits: Cluster, *, stage: str, last_words: Collection[str], beats: bool) -> None:
+        self._crew = crew
         self._limits = limits
-        self._last_word = last_word
+        self._last_words = last_words
         self._beats = beats
         self._deadline = time.monotonic() + limits.start_timeout
-        self._stages = dict.fromkeys(template.channels, stage)
-        self._unfinished = set(template.channels)
+        self._stages = dict.fromkeys(crew.channels, stage)
+        self._unfinished = set(crew.channels)
         self._heard: dict[str, float] = {}
         self._used: dict[str, float] = {}
         self._exit_codes: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
         self._selector = selectors.DefaultSelector()
-        for name, channel in {**template.channels, _TEMPLATE: template.control}.items():
+        for name, channel in {**crew.channels, _TEMPLATE: crew.control}.items():
             self._selector.register(channel, selectors.EVENT_READ, (name, channel))
 
     def events(self) -> Iterator[tuple[str, Message]]:
@@ -52,8 +52,11 @@ class Watch:
             RunnerError: as soon as something is wrong; the caller then ends the processes.
         """
         while self._unfinished:
-            for key, _ in self._selector.select(timeout=TICK):
+            ready = self._selector.select(timeout=TICK)
+            began = time.monotonic()
+            for key, _ in ready:
                 yield from self._read(*key.data)
+            self._forgive(time.monotonic() - began)
             self._check_clock()
 
     def enter(self, child: str, stage: str) -> None:
@@ -61,21 +64,28 @@ class Watch:
         self._stages[child] = stage
         self._deadline = time.monotonic() + self._limits.stage_timeout
 
+    def _forgive(self, seconds: float) -> None:
+        """Whoever asked for the events has thought about them for so long, and nobody was heard meanwhile."""
+        self._deadline += seconds
+        self._heard = {name: heard + seconds for name, heard in self._heard.items()}
+
     def _read(self, name: str, channel: Channel) -> Iterator[tuple[str, Message]]:
         messages, standing = channel.receive_ready()
         if name != _TEMPLATE:
             self._hear(name)
         for message in messages:
+            if name == _TEMPLATE and message["crew"] != self._crew.number:
+                continue  # of one that was sent away
             match message["event"]:
                 case "failed":
                     self._failed(name, message)
                 case "exited":
                     self._exit_codes[message["child"]] = message["code"]
                 case "forked":  # it has something to say from now on
-                    self._template.pids[message["child"]] = message["pid"]
+                    self._crew.pids[message["child"]] = message["pid"]
                     self._hear(message["child"])
                 case event:
-                    if event == self._last_word:
+                    if event in self._last_words:
                         self._unfinished.discard(name)
                     yield name, message
         if not standing:
@@ -84,11 +94,11 @@ class Watch:
 
     def _hear(self, name: str) -> None:
         self._heard[name] = time.monotonic()
-        self._used[name] = self._template.cpu_seconds(name)
+        self._used[name] = self._crew.cpu_seconds(name)
 
     def _is_busy(self, name: str, silence: float) -> bool:
         """Whether a child computes; making a key, it holds Python's lock and sends no heartbeat meanwhile."""
-        return self._template.cpu_seconds(name) - self._used.get(name, 0.0) > BUSY * silence
+        return self._crew.cpu_seconds(name) - self._used.get(name, 0.0) > BUSY * silence
 
     def _failed(self, name: str, message: Message) -> None:
         error = RunnerError.from_dict(message["error"])
@@ -111,8 +121,9 @@ class Watch:
         while name not in self._exit_codes and time.monotonic() < until:
             for key, _ in self._selector.select(timeout=0.1):
                 if key.data[0] == _TEMPLATE:
-                    messages, standing = self._template.control.receive_ready()
-                    self._exit_codes |= {m["child"]: m["code"] for m in messages if m["event"] == "exited"}
+                    messages, standing = self._crew.control.receive_ready()
+                    ours = [message for message in messages if message["crew"] == self._crew.number]
+                    self._exit_codes |= {m["child"]: m["code"] for m in ours if m["event"] == "exited"}
                     if not standing:
                         return
 
@@ -126,7 +137,7 @@ class Watch:
             f"the process of {name} is gone",
             where=f"party {name}, stage {self._stages[name]}",
             why=why,
-            fix=f"see {self._template.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
+            fix=f"see {self._crew.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
         )
 
     def _check_clock(self) -> None:

@@ -1,4 +1,4 @@
-"""The job of a checking process: read the tables given to it, check them, hand them to their workers."""
+"""The job of a checking process: read a party's table, check it, and put it where its worker takes it from."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import_pandera()
 from runner.cluster.channel import Channel  # noqa: E402
 from runner.data.builtin import ensure_builtin  # noqa: E402
 from runner.data.check import check_table  # noqa: E402
+from runner.data.identity import table_identity  # noqa: E402
 from runner.data.table import write_table  # noqa: E402
 from runner.errors import DataError, RunnerError  # noqa: E402
 from runner.policy.decide import decide  # noqa: E402
@@ -20,38 +21,47 @@ from runner.spec.model import Spec  # noqa: E402
 from runner.spec.parse import parse  # noqa: E402
 
 
-def check_tables(channel: Channel, tables: dict[str, int]) -> int:
-    """Check every table in ``tables`` (party → anonymous memory for the result) and report each to the driver."""
+def check_tables(channel: Channel) -> int:
+    """Check the table of the party that the order names, and report to the driver.
+
+    The order has anonymous memory for the checked table, and perhaps the identity of one that was checked before: where
+    this one's is the same, nothing is read again.
+    """
     order = channel.receive()
     if order is None:
         return 1
-    spec = parse(order["spec"])
-    for party, memory in tables.items():
-        folder = Path(order["folder"]) / "parties" / party
-        try:
-            ensure_builtin(spec, party)
-            table = check_table(spec, party, folder)
-            write_table(table, memory)
-        except RunnerError as error:
-            channel.send(event="failed", party=party, stage="validate", error=error.to_dict())
-            return error.code
-        except Exception as error:  # noqa: BLE001 - whatever a user's contract raises
-            traceback.print_exc()
-            unforeseen = DataError(
-                f"{party}'s table could not be checked",
-                where=f"data.tables.{party}",
-                why=f"{type(error).__name__} was raised",
-                fix="see check.log in the run folder",
-            )
-            channel.send(event="failed", party=party, stage="validate", error=unforeseen.to_dict())
-            return unforeseen.code
+    spec, party = parse(order["spec"]), order["party"]
+    (memory,) = order["descriptors"]
+    try:
+        ensure_builtin(spec, party)
         shown = _may_show_size(spec, party)
-        channel.send(
-            event="checked",
-            party=party,
-            rows=len(table.ids) if shown else None,
-            features=len(table.names) if shown else None,
+        identity = table_identity(spec, party, shown)
+        if identity is not None and identity == order["known"]:
+            channel.send(event="checked", party=party, identity=identity, unchanged=True)
+            return 0
+        table = check_table(spec, party, Path(order["folder"]) / "parties" / party)
+        write_table(table, memory)
+    except RunnerError as error:
+        channel.send(event="failed", party=party, stage="validate", error=error.to_dict())
+        return error.code
+    except Exception as error:  # noqa: BLE001 - whatever a user's contract raises
+        traceback.print_exc()
+        unforeseen = DataError(
+            f"{party}'s table could not be checked",
+            where=f"data.tables.{party}",
+            why=f"{type(error).__name__} was raised",
+            fix="see check.log in the run folder",
         )
+        channel.send(event="failed", party=party, stage="validate", error=unforeseen.to_dict())
+        return unforeseen.code
+    channel.send(
+        event="checked",
+        party=party,
+        identity=identity,
+        unchanged=False,
+        rows=len(table.ids) if shown else None,
+        features=len(table.names) if shown else None,
+    )
     return 0
 
 

@@ -41,6 +41,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
     meet: Meet
     allowed: Names
     keep: Path | None
+    port: int
 
     def __init__(self, addresses: Any, party: str, job_name: str, tls_config: Any, proxy_config: Any) -> None:
         super().__init__(addresses, party, job_name, tls_config, proxy_config)
@@ -57,8 +58,20 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
 
     def start(self) -> None:
         """Listen, tell the others where, wait until all listen (a message sent too early would be lost), connect."""
-        port = self._listen()
-        self._connect(self.meet(port))
+        self.port = self._listen()
+        self._connect(self.meet(self.port))
+
+    def begin_job(self, more_types: Names, keep: Path | None) -> None:
+        """Go on with another job: count anew, and take what its messages may hold besides the types of SGB."""
+        self.allowed = ALLOWED | more_types
+        self.keep = keep
+        for counts in self.counts.values():
+            counts.clear()
+
+    def forget(self) -> None:
+        """Drop messages that nobody took; every party has sent all of its own."""
+        with self._arrived:
+            self._inbox.clear()
 
     def _listen(self) -> int:
         host, port = self.listen

@@ -67,6 +67,7 @@ def build_manifest(
             "encryption": _encryption(spec, outcome.sent),
             "sent": outcome.sent,
             "seconds": outcome.seconds,
+            "reused": outcome.reused,
             "shown": outcome.shown,
             "files": snapshot_digests(folder),
         },

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from runner.cluster.offline import ask_parties
+from runner.cluster.warm import Cluster as Warm
 from runner.spec.model import Cluster
 
 JOB = "runner.report.html.job"
 
 
-def make_reports(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
+def make_reports(folder: Path, manifest: Mapping[str, Any], cluster: Warm | None = None) -> list[Path]:
     """Let every party whose folder is here write its ``report.html``; return where they are.
+
+    Args:
+        cluster: keeps what imported the libraries for the next reports.
 
     Raises:
         RunnerError: where a party's process could not.
@@ -26,5 +30,8 @@ def make_reports(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
         for party in manifest["hashed"]["party_order"]
         if (folder / "parties" / party).is_dir()
     }
-    answers = ask_parties(orders, Cluster(), "report", [JOB])
+    if cluster is not None:
+        answers = cluster.ask("report", (JOB,), orders)
+    else:
+        answers = ask_parties(orders, Cluster(), "report", [JOB])
     return [Path(answers[party]["path"]) for party in orders]

@@ -37,8 +37,7 @@ def align(context: Context) -> None:
     """
     if context.spec.align.selects_rows():
         _require_one_type(context)
-        rows = _rows_by_psi(context) if context.spec.align.method == "psi" else _rows_by_digest(context)
-        _keep(context, rows)
+        _keep(context, _common_rows(context))
     _require_same_ids(context)
 
 
@@ -53,6 +52,31 @@ def _require_one_type(context: Context) -> None:
             why="; ".join(f"{party}'s ids are {kind}" for party, kind in found.items()) + ": they can never be equal",
             fix="let all parties bring them as one type; as text, if some have leading zeros or letters",
         )
+
+
+def _common_rows(context: Context) -> dict[str, PYUObject]:
+    """Party → the places of its rows that all parties have: found now, or taken from an earlier job."""
+    kept = context.alignment
+    if kept is not None and kept.reuses:
+
+        def take(site: Site) -> NDArray[np.intp]:
+            site.audit.record("reused", {"stage": "align", "kind": "ids", "form": "common rows of an earlier run"})
+            return kept.rows(site.party, _own_ids(site))
+
+        return context.everywhere(take)
+    rows = _rows_by_psi(context) if context.spec.align.method == "psi" else _rows_by_digest(context)
+    if kept is None:
+        return rows
+
+    def keep(site: Site, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        kept.keep(site.party, _own_ids(site), places)
+        return places
+
+    return {party: context.at(party, keep, places) for party, places in rows.items()}
+
+
+def _own_ids(site: Site) -> str:
+    return site.table.id_digest(site.derive("ids"))
 
 
 def _rows_by_psi(context: Context) -> dict[str, PYUObject]:

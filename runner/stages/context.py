@@ -10,7 +10,9 @@ from typing import Any
 from secretflow.data import FedNdarray, PartitionWay
 from secretflow.device import PYU, SPU, PYUObject
 
+from runner.engine.alignment import Alignment
 from runner.engine.site import Site
+from runner.engine.start import make_heu
 from runner.policy.gate import Gate
 from runner.spec.model import Spec
 
@@ -27,6 +29,10 @@ class Context:
         nonce: a random text of this run that all its parties know, and nobody else.
         bundles: party → the folder of its model part.
         connect_spu: connects the SPU, at the first call.
+        connect_heu: makes the homomorphic encryption, or gives that of an earlier job of the same processes.
+        pace: called with the number of trees before each tree but the first of a training; raises Stopped at every
+            party where it is not to go on. None: it goes on.
+        alignment: where the rows of an alignment are kept for later jobs.
         min_rows: the policy's floor under metrics, curves and common rows; min_batch: under predictions.
         sockets: the run's folder for Unix sockets between the parties' processes.
     """
@@ -41,6 +47,9 @@ class Context:
     min_rows: int = 0
     min_batch: int = 0
     sockets: Path | None = None
+    connect_heu: Callable[[Spec], Any] = make_heu
+    pace: Callable[[int], None] | None = None
+    alignment: Alignment | None = None
 
     @property
     def spu(self) -> SPU:

@@ -68,6 +68,7 @@ class Curve:
         self._last = (moment.label, moment.scores)
         if self._trees:
             self._add_point(moment.label, moment.scores)
+            self._pause()
 
     def tree_done(self, model: Any, epoch: int, evals_log: Any) -> None:
         """SecretFlow calls this in every process after each tree."""
@@ -85,8 +86,18 @@ class Curve:
         if self._part is None:
             emit(event=event, trees=self._trees)
             return
-        (number, classes), rounds = self._part, self._context.spec.sgb.num_boost_round
-        emit(event=event, trees=number * rounds + self._trees, of=classes * rounds)
+        emit(event=event, trees=self._number(), of=self._part[1] * self._context.spec.sgb.num_boost_round)
+
+    def _number(self) -> int:
+        """The trees so far, those of all classes together."""
+        before = 0 if self._part is None else self._part[0] * self._context.spec.sgb.num_boost_round
+        return before + self._trees
+
+    def _pause(self) -> None:
+        """Where somebody paces the training, let them have the last point, and go on or stop at their word."""
+        if self._context.pace is not None:
+            self._context.gate.finish(self._effects[-1:])
+            self._context.pace(self._number())
 
     def after_training(self, model: SgbModel, features: FedNdarray) -> None:
         """Add the last point, which SGB does not need (nor, after early stopping, have the rows for)."""

@@ -39,6 +39,8 @@ def train_on_shares(context: Context, labels: Labels) -> XgbModel:
 
     def tree_done(model: Any, epoch: int, evals_log: Any) -> None:
         site.emit(event="tree", trees=epoch + 1)
+        if context.pace is not None and epoch + 1 < context.spec.sgb.num_boost_round:
+            context.pace(epoch + 1)
 
     settings = context.spec.sgb.parameters()
     return _SecretLabelXgb(context.spu).train(

@@ -13,7 +13,6 @@ from secretflow.ml.boost.sgb_v.model import SgbModel
 
 from runner.engine.resume import Moment, ResumableSgb, Start, fold_base
 from runner.engine.site import Site
-from runner.engine.start import make_heu
 from runner.errors import StageError
 from runner.stages.checkpoint import load_checkpoint, save_checkpoint
 from runner.stages.context import Context
@@ -41,7 +40,7 @@ def train(context: Context, labels: Labels, curve_wanted: bool = True) -> SgbMod
     weights = None
     if spec.label.weight is not None or spec.label.class_weight is not None:
         weights = context.at(holder, _training_weights(context), labels.value)
-    shared = _Shared(context, make_heu(spec), context.training_features(labels.present), weights)
+    shared = _Shared(context, context.connect_heu(spec), context.training_features(labels.present), weights)
     if spec.sgb.objective == "multiclass":
         return _train_classes(shared, label, curve_wanted)
     start, points = load_checkpoint(context, label) if spec.resume is not None else (None, None)

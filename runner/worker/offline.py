@@ -23,7 +23,7 @@ _ORDERS: Orders = {
 }
 
 
-def answer(channel: Channel, tables: dict[str, int], orders: Orders = _ORDERS) -> int:
+def answer(channel: Channel, orders: Orders = _ORDERS) -> int:
     """Wait for one of the orders, and answer it."""
     order = channel.receive()
     if order is None:

@@ -1,4 +1,4 @@
-"""A process that imports the heavy libraries once and forks one child per party.
+"""A process that imports the heavy libraries once, and forks one child per party whenever it is told to.
 
 Forking is safe here because nothing of the imported libraries has been *used* yet: no XLA backend, no polars
 query, no gRPC channel and no HEU call exists before the fork; each child starts its own threads.
@@ -6,42 +6,32 @@ query, no gRPC channel and no HEU call exists before the fork; each child starts
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import json
 import os
+import select
+import selectors
 import signal
 import threading
 import traceback
 import warnings
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn
 
-from runner.cluster.channel import Channel
+from runner.cluster.channel import Channel, Message
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+Job = Callable[[Channel], int]
 
 
-def main(arguments_json: str) -> None:
-    """Import, fork, and report each child's end to the driver; leave when all have ended or the driver is gone."""
+def main(arguments_json: str) -> NoReturn:
+    """Import, fork what is ordered, and report each child's end to the driver; leave when the driver is gone."""
     arguments = json.loads(arguments_json)
-    _die_with_parent()
     control = Channel.from_descriptor(arguments["control"])
-    job = _preload(arguments["kind"], arguments["preload"])
-    names = {}
-    for name in arguments["children"]:
-        pid = os.fork()
-        if pid == 0:
-            _become_child(job, arguments, name, control)
-        names[pid] = name
-        control.send(event="forked", child=name, pid=pid)
-    for child in arguments["children"].values():
-        _close(child)
-    threading.Thread(target=_leave_with_driver, args=(control,), daemon=True).start()
-    for _ in range(len(names)):
-        pid, status = os.wait()
-        code = os.waitstatus_to_exitcode(status)
-        control.send(event="exited", child=names[pid], code=code)
-    os._exit(0)  # at once: the libraries' own threads have nothing to finish
+    threading.Thread(target=_leave_with_driver, args=(control.fileno(),), daemon=True).start()
+    _Template(control, _preload(arguments["kind"], arguments["preload"])).serve()
 
 
 # JAX warns that its threads do not survive a fork. It has been imported here and not used: a child's first
@@ -49,52 +39,116 @@ def main(arguments_json: str) -> None:
 warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
 
 
-def _preload(kind: str, modules: list[str]) -> Any:
+def _preload(kind: str, modules: list[str]) -> Job:
     """Import what the children need; return the function that each child runs."""
     for module in modules:
         importlib.import_module(module)
+    job: Job
     if kind == "check":
-        return importlib.import_module("runner.data.job").check_tables
-    if kind == "report":  # of a room above this one: the last of the modules has the job
-        return importlib.import_module(modules[-1]).answer
-    if kind == "offline":
-        return importlib.import_module("runner.worker.offline").answer
-    job = importlib.import_module("runner.worker.party")
-    return job.run_party
+        job = importlib.import_module("runner.data.job").check_tables
+    elif kind == "report":  # of a room above this one: the last of the modules has the job
+        job = importlib.import_module(modules[-1]).answer
+    elif kind == "offline":
+        job = importlib.import_module("runner.worker.offline").answer
+    else:
+        job = importlib.import_module("runner.worker.party").run_party
+    return job
 
 
-def _become_child(job: Any, arguments: dict[str, Any], name: str, control: Channel) -> NoReturn:
-    """Keep this child's own descriptors only, and run its job."""
-    code = 1
-    try:
-        control.close()
-        _die_with_parent()
-        for other, child in arguments["children"].items():
-            if other != name:
-                _close(child, keep=arguments["children"][name]["tables"].values())
-        own = arguments["children"][name]
-        code = job(Channel.from_descriptor(own["channel"]), own["tables"])
-    except BaseException:  # noqa: BLE001 - the last frame of a forked child
-        traceback.print_exc()
-    finally:
-        # Not sys.exit: secretflow leaves threads behind that would keep the process alive.
-        os._exit(code)
+class _Child(NamedTuple):
+    crew: int
+    name: str
+    pid: int
+    watched: int  # a descriptor that is readable when the child has ended
 
 
-def _close(child: dict[str, Any], keep: Any = ()) -> None:
-    os.close(child["channel"])
-    for descriptor in set(child["tables"].values()) - set(keep):
-        os.close(descriptor)
+class _Template:
+    def __init__(self, control: Channel, job: Job) -> None:
+        self._control = control
+        self._job = job
+        self._children: dict[int, _Child] = {}  # by what is watched
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def serve(self) -> NoReturn:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fd in self._children:
+                    self._reap(self._children[key.fd])
+                    continue
+                messages, standing = self._control.receive_ready()
+                for message in messages:
+                    self._obey(message)
+                if not standing:
+                    os._exit(0)  # at once: the libraries' own threads have nothing to finish
+
+    def _obey(self, order: Message) -> None:
+        if order["order"] == "fork":
+            self._fork(order)
+            return
+        for child in list(self._children.values()):
+            if child.crew == order["crew"]:
+                os.kill(child.pid, signal.SIGKILL)  # not reaped yet, so that the id is still its own
+
+    def _fork(self, order: Message) -> None:
+        ends = dict(zip(order["children"], order["descriptors"], strict=True))
+        log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        for name, end in ends.items():
+            pid = os.fork()
+            if pid == 0:
+                self._become_child(name, end, [log, *(other for other in ends.values() if other != end)])
+            child = _Child(order["crew"], name, pid, os.pidfd_open(pid))
+            self._children[child.watched] = child
+            self._selector.register(child.watched, selectors.EVENT_READ)
+            self._control.send(event="forked", crew=child.crew, child=name, pid=pid)
+        for descriptor in (log, *ends.values()):
+            os.close(descriptor)
+
+    def _reap(self, child: _Child) -> None:
+        _, status = os.waitpid(child.pid, 0)
+        self._selector.unregister(child.watched)
+        os.close(child.watched)
+        del self._children[child.watched]
+        code = os.waitstatus_to_exitcode(status)
+        self._control.send(event="exited", crew=child.crew, child=child.name, code=code)
+
+    def _become_child(self, name: str, end: int, others: list[int]) -> NoReturn:
+        """Keep this child's own descriptors only, and run its job."""
+        code = 1
+        try:
+            _die_with_parent()
+            _name_process(name)
+            log = others[0]
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            self._selector.close()
+            self._control.close()
+            for descriptor in (*others, *self._children):
+                os.close(descriptor)
+            code = self._job(Channel.from_descriptor(end))
+        except BaseException:  # noqa: BLE001 - the last frame of a forked child
+            traceback.print_exc()
+        finally:
+            # Not sys.exit: secretflow leaves threads behind that would keep the process alive.
+            os._exit(code)
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, however it ends."""
+    """Ask the kernel to end this process when the thread that forked it ends, however it ends."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
-def _leave_with_driver(control: Channel) -> None:
-    """The driver sends the template nothing: the end of the connection means that the driver is gone."""
-    control.receive()
-    os._exit(1)
+def _name_process(name: str) -> None:
+    """Let ``top`` and ``ps`` show whose process it is."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def _leave_with_driver(control: int) -> None:
+    """End with the driver, also while the libraries are imported. (It may start templates in threads that end.)"""
+    watch = select.poll()
+    watch.register(control, select.POLLRDHUP)
+    with contextlib.suppress(OSError):
+        watch.poll()
+        os._exit(1)

@@ -230,17 +230,10 @@ def _prints_to(process: psutil.Process) -> str:
 
 
 def _belongs_to(process: psutil.Process, party: str) -> bool:
-    """Whether the process holds the party's table and no other (in memory named after it), or writes its log.
-
-    Right after its fork, a process holds all tables until it has closed what is not its own.
-    """
-    targets = set()
+    """Whether the process was forked for the party, after which it is named then."""
     with contextlib.suppress(OSError):
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                targets.add(str(descriptor.readlink()))
-    held = {target.split()[0] for target in targets if target.startswith("/memfd:table-")}
-    return held == {f"/memfd:table-{party}"} or any(target.endswith(f"/{party}/worker.log") for target in targets)
+        return Path(f"/proc/{process.pid}/comm").read_text().rstrip() == party
+    return False
 
 
 def processes_in(place: Path) -> list[psutil.Process]:

@@ -31,6 +31,7 @@ CODES = {
     "StageError": 6,
     "ReproductionError": 7,
     "BundleError": 8,
+    "Stopped": 9,
 }
 
 

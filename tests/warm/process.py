@@ -187,6 +187,12 @@ class _Forked:
         if self.pid == 0:
             _become_template(command[-1], stdout.fileno(), stderr.fileno(), pass_fds, env)
 
+    def poll(self) -> int | None:
+        """The exit code, if it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, or the number of the signal, negative."""
         limit = time.monotonic() + timeout if timeout is not None else None

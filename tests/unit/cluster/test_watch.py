@@ -15,7 +15,7 @@ import pytest
 from support import make_spec
 
 from runner.cluster.channel import Channel
-from runner.cluster.processes import Template
+from runner.cluster.processes import Crew
 from runner.cluster.watch import Watch
 from runner.errors import ClusterError
 
@@ -36,13 +36,12 @@ def watching(program: str) -> Iterator[Ends]:
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert process.stdout is not None
     pairs = [socket.socketpair() for _ in range(2)]
-    template = Template.__new__(Template)  # as it is once its process has started
-    template._kind, template.pids = "work", {}
-    template.control, template.channels = Channel(pairs[0][0]), {"bob": Channel(pairs[1][0])}
-    ends = Ends(Watch(template, LIMITS, stage="train", last_word="done", beats=True), *(Channel(p[1]) for p in pairs))
+    crew = Crew(3, "work", Channel(pairs[0][0]), {"bob": Channel(pairs[1][0])})
+    watch = Watch(crew, LIMITS, stage="train", last_words=("done",), beats=True)
+    ends = Ends(watch, *(Channel(pair[1]) for pair in pairs))
     try:
         process.stdout.readline()
-        ends.control.send(event="forked", child="bob", pid=process.pid)
+        ends.control.send(event="forked", crew=3, child="bob", pid=process.pid)
         yield ends
     finally:
         process.kill()

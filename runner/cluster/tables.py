@@ -1,0 +1,93 @@
+"""The parties' checked tables, in anonymous memory that the driver holds and never reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from runner.cluster.channel import Message
+from runner.cluster.processes import CHECK_LOG, Template
+from runner.cluster.run import Journal
+from runner.cluster.watch import Watch
+from runner.spec.identity import spec_values
+from runner.spec.model import Spec
+
+
+class _Table(NamedTuple):
+    """A party's checked table.
+
+    Attributes:
+        memory: the descriptor of what it lies in.
+        told: what its check told: its identity, and its size where the policy lets the terminal show that.
+    """
+
+    memory: int
+    told: Message
+
+
+class Tables:
+    """Lets every party check its own table, in a process of its own, and keeps what came out for its worker."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Table] = {}
+
+    def check(self, spec: Spec, folder: Path, template: Template, journal: Journal) -> None:
+        """Check all tables of a run; one that was checked before, and is the same, is not read again.
+
+        Raises:
+            DataError: where a table breaks its contract.
+            ClusterError: where a process died.
+        """
+        parties = list(spec.tables())
+        journal.begin("validate")
+        memory = {party: os.memfd_create(f"table-{party}") for party in parties}
+        crew = template.fork(parties, folder / CHECK_LOG)
+        try:
+            watch = Watch(crew, spec.cluster, stage="validate", last_words=("checked",), beats=False)
+            for party, channel in crew.channels.items():
+                channel.send([memory[party]], **self._order(spec, folder, party))
+            for party, message in watch.events():
+                if message["event"] == "checked":
+                    table = self._kept[party] if message["unchanged"] else _Table(memory.pop(party), message)
+                    self._keep(party, table)
+                    journal.checked(table.told)
+                    if message["unchanged"]:
+                        journal.outcome.reused["tables"].append(party)
+        finally:
+            crew.end()
+            for descriptor in memory.values():
+                os.close(descriptor)
+        journal.end("validate")
+
+    def memory(self, parties: Iterable[str]) -> list[int]:
+        """The descriptors of these parties' tables."""
+        return [self._kept[party].memory for party in parties]
+
+    def identities(self, spec: Spec) -> list[str] | None:
+        """What the tables of a run depend on, by party in canonical order; None where that is not known of all."""
+        found = [self._kept[party].told["identity"] for party in spec.party_order() if party in self._kept]
+        return None if len(found) < len(spec.parties) or None in found else found
+
+    def drop(self) -> None:
+        """Give the memory back."""
+        for table in self._kept.values():
+            os.close(table.memory)
+        self._kept.clear()
+
+    def _order(self, spec: Spec, folder: Path, party: str) -> dict[str, Any]:
+        known = self._kept[party].told["identity"] if party in self._kept else None
+        return {
+            "order": "check",
+            "party": party,
+            "spec": spec_values(spec),
+            "folder": str(folder),
+            "known": known,
+        }
+
+    def _keep(self, party: str, table: _Table) -> None:
+        before = self._kept.get(party)
+        self._kept[party] = table
+        if before is not None and before is not table:
+            os.close(before.memory)

@@ -1,0 +1,128 @@
+"""A crew of workers, one for each party, which carry out one run after another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
+from runner.cluster.run import Journal
+from runner.cluster.tables import Tables
+from runner.cluster.tls import LIFETIME, make_identities
+from runner.files import PRIVATE_DIR, canonical_json
+from runner.spec.identity import spec_values
+from runner.spec.model import Spec
+
+MOST_SECONDS = LIFETIME.total_seconds() / 7  # of a crew: its certificates outlast its last run
+
+
+class Workers:
+    """A crew of workers, and what the driver knows of it."""
+
+    def __init__(self, template: Template, spec: Spec, folder: Path) -> None:
+        hosts = {party: [party] for party in spec.parties}
+        self._hosts = {ALL_PARTIES: list(spec.parties)} if spec.cluster.mode == "debug" else hosts
+        self._settings = _lasting_settings(spec)
+        self._began = time.monotonic()
+        self._identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
+        self._name = secrets.token_hex(32)
+        # A Unix socket's path must be short, and a run folder's may be long.
+        self._sockets = tempfile.TemporaryDirectory(prefix="sgb-", dir=memory_folder())
+        self._jobs = 0
+        self._aligned: set[str] = set()
+        self.crew = template.fork(self._hosts, folder / START_LOG)
+
+    def misfit(self, spec: Spec) -> str:
+        """Why the crew cannot carry out a run, or nothing."""
+        if differing := [name for name, value in _lasting_settings(spec).items() if value != self._settings[name]]:
+            return f"other settings of {', '.join(differing)}"
+        if time.monotonic() - self._began > MOST_SECONDS:
+            return "their certificates are too old"
+        return "" if self.crew.stands() else "one of them was gone"
+
+    def leave(self) -> None:
+        """Let the workers go, which have nothing to do."""
+        self.crew.leave()
+        self._sockets.cleanup()
+
+    def end(self) -> None:
+        """End the workers, whatever they are at."""
+        self.crew.end()
+        self._sockets.cleanup()
+
+    @contextmanager
+    def job(
+        self, spec: Spec, folder: Path, tables: Tables, journal: Journal, original: Path | None, paced: bool
+    ) -> Iterator[None]:
+        """Give every worker its job."""
+        self._jobs += 1
+        sockets = Path(self._sockets.name) / str(self._jobs)
+        sockets.mkdir(mode=PRIVATE_DIR)
+        alignment = self._alignment(spec, tables)
+        journal.outcome.reused["alignment"] = alignment in self._aligned
+        nonce = secrets.token_hex(32)
+        for name, channel in self.crew.channels.items():
+            parties = self._hosts[name]
+            with_tables = [party for party in parties if party in spec.tables()]
+            channel.send(
+                tables.memory(with_tables),
+                order="run",
+                parties=parties,
+                spec=spec_values(spec),
+                folder=str(folder),
+                nonce=nonce,
+                crew=self._name,
+                identity=self._identities[name]._asdict() if self._identities else None,
+                log=self.crew.log_of(name),
+                sockets=str(sockets),
+                original=str(original) if original is not None else None,
+                paced=paced,
+                alignment=alignment,
+                aligned=alignment in self._aligned,
+            )
+        try:
+            yield
+        finally:
+            shutil.rmtree(sockets, ignore_errors=True)
+        if alignment is not None:
+            self._aligned.add(alignment)
+
+    def _alignment(self, spec: Spec, tables: Tables) -> str | None:
+        """What decides which rows all parties have, in one digest; None where the run leaves out none."""
+        if "align" not in spec.stages() or not spec.align.selects_rows():
+            return None
+        identities = tables.identities(spec)
+        if identities is None:
+            return None
+        settings = [msgspec.to_builtins(spec.align), list(spec.data.id_columns()), list(spec.party_order())]
+        return hashlib.sha256(canonical_json([settings, identities])).hexdigest()
+
+
+def _lasting_settings(spec: Spec) -> dict[str, Any]:
+    """The settings that a crew keeps for all its runs, by section."""
+    cluster = msgspec.to_builtins(spec.cluster)
+    return {
+        "parties": msgspec.to_builtins(spec.parties),
+        "cluster": {name: cluster[name] for name in ("mode", "ports", "message_timeout", "stage_timeout")},
+        "crypto": msgspec.to_builtins(spec.crypto),
+        "policy": msgspec.to_builtins(spec.policy),
+    }
+
+
+MEMORY, ENOUGH = Path("/dev/shm"), 1 << 30
+
+
+def memory_folder() -> Path | None:
+    """Where files stay in memory, if there is such a place with room for those of psi; None: the usual place."""
+    there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH
+    return MEMORY if there else None
