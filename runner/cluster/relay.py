@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ from runner.cluster.background import Background
 from runner.cluster.brpc import ForgedFrame, Frames
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, reason, server_context
+from runner.files import PRIVATE_DIR
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 
 Service = Literal["spu", "psi", "psi-done"]
+FOLDER = re.compile(r"(spu-)?[0-9]{1,9}\Z")  # of a link's sockets, within the crew's
 HANDSHAKE = 10.0  # seconds
 PATIENCE = 60.0  # seconds until a peer's process must listen: the parties do not arrive at the same moment
 PIECE = 1 << 18  # bytes
@@ -35,15 +38,15 @@ def socket_of(service: Service, party: str) -> str:
 
 
 class Relay:
-    """The relay of one site for one run; ``with`` ends it and all its streams.
+    """The relay of one site for one crew; ``close`` ends it and all its streams.
 
     Args:
         party: this site's.
         listener: a socket that listens where the peers expect this site's relay.
         peers: of the other parties.
-        order: of all parties, as the run's links count their ranks: service → parties.
-        sockets: the run's folder for sockets at this site.
-        session: a name of the run that all sites agreed on.
+        order: of all parties, as the links count their ranks.
+        sockets: the crew's folder for sockets at this site.
+        session: a name of the crew that all sites agreed on.
         warn: told of every stream that was refused or cut, with the reason.
     """
 
@@ -69,30 +72,33 @@ class Relay:
         self._warn = warn
         self._background = Background("relay")
 
-    def __enter__(self) -> Relay:
-        self._background.do(self._listen())
-        return self
+        self._background.spawn(self._accept())
 
-    def __exit__(self, *exception: object) -> None:
+    def serve(self, folder: str, service: Service) -> None:
+        """From now on, carry a service's links whose sockets are in ``folder``, which is made."""
+        self._background.do(self._listen(folder, service))
+
+    def close(self) -> None:
+        """End it."""
         self._background.end()
 
-    async def _listen(self) -> None:
-        services: tuple[Service, ...] = ("spu", "psi")
-        for service in services:
-            for peer in self._peers:
-                path = self._sockets / socket_of(service, peer)
-                await asyncio.start_unix_server(self._outward(service, peer), path, limit=PIECE)
-        self._background.spawn(self._accept())
-        self._background.spawn(self._tell_when_done())
+    async def _listen(self, folder: str, service: Service) -> None:
+        own = self._sockets / folder
+        own.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+        for peer in self._peers:
+            path = own / socket_of(service, peer)
+            await asyncio.start_unix_server(self._outward(folder, service, peer), path, limit=PIECE)
+        if service == "psi":
+            self._background.spawn(self._tell_when_done(folder))
 
     def _outward(
-        self, service: Service, peer: str
+        self, folder: str, service: Service, peer: str
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
         async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._background.own(writer)
             self._background.keep(asyncio.current_task())
             try:
-                far_reader, far_writer = await self._call(service, peer)
+                far_reader, far_writer = await self._call(folder, service, peer)
             except OSError as error:
                 self._warn(f"the link to {peer} cannot be opened: {reason(error)}")
                 writer.close()
@@ -101,7 +107,9 @@ class Relay:
 
         return carry
 
-    async def _call(self, service: Service, peer: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _call(
+        self, folder: str, service: Service, peer: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         at = self._peers[peer]
         connected = asyncio.open_connection(
             at.host, at.port, ssl=client_context(self._credentials), server_hostname=host_name(peer), limit=PIECE
@@ -115,7 +123,8 @@ class Relay:
             writer.close()
             self._warn(f"refused {at.host}: its certificate is not that of {peer}: {'; '.join(faults)}")
             raise ConnectionError("another's certificate")
-        writer.write(json.dumps({"session": self._session, "service": service}).encode() + b"\n")
+        greeting = {"session": self._session, "folder": folder, "service": service}
+        writer.write(json.dumps(greeting).encode() + b"\n")
         return reader, writer
 
     async def _accept(self) -> None:
@@ -155,14 +164,15 @@ class Relay:
 
     async def _inward(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         greeting = json.loads(await asyncio.wait_for(reader.readline(), HANDSHAKE) or b"{}")
-        service = greeting.get("service")
-        if greeting.get("session") != self._session or service not in ("spu", "psi", "psi-done"):
+        service, folder = greeting.get("service"), str(greeting.get("folder"))
+        known = service in ("spu", "psi", "psi-done") and FOLDER.match(folder)
+        if greeting.get("session") != self._session or not known:
             self._warn(f"refused a link of {peer}: it belongs to another run")
             return
         if service == "psi-done":
-            (self._sockets / socket_of("psi-done", peer)).touch()
+            (self._sockets / folder / socket_of("psi-done", peer)).touch()
             return
-        near_reader, near_writer = await self._near(self._sockets / socket_of(service, self._party))
+        near_reader, near_writer = await self._near(self._sockets / folder / socket_of(service, self._party))
         self._background.own(near_writer)
         frames = Frames(self._order.index(peer))
         try:
@@ -181,14 +191,14 @@ class Relay:
                     raise
                 await asyncio.sleep(PAUSE)
 
-    async def _tell_when_done(self) -> None:
+    async def _tell_when_done(self, folder: str) -> None:
         """Pass on the mark that this site has its result of PSI, without which no side may leave."""
-        mark = self._sockets / socket_of("psi-done", self._party)
+        mark = self._sockets / folder / socket_of("psi-done", self._party)
         while not mark.exists():
             await asyncio.sleep(PAUSE)
         for peer in self._peers:
             try:
-                reader, writer = await self._call("psi-done", peer)
+                reader, writer = await self._call(folder, "psi-done", peer)
                 await reader.read()  # until the peer has it
                 writer.close()
             except OSError as error:

@@ -49,7 +49,9 @@ class Network:
                 SESSION,
                 self.warned[party].append,
             )
-            stack.enter_context(relay)
+            stack.callback(relay.close)
+            relay.serve("1", "psi")
+            relay.serve("spu-0", "spu")
 
     def warning_of(self, party: str) -> str:
         """The first thing that a party's relay warned of."""
@@ -83,7 +85,7 @@ def intersect(network: Network, ids: dict[str, set[str]], folder: Path) -> dict[
         (own / "in.csv").write_text("id\n" + "".join(f"{one}\n" for one in sorted(ids[party])))
         arguments = {
             "rank": rank,
-            "addresses": [f"unix:{sockets / f'psi-{name}.s'}" for name in PARTIES],
+            "addresses": [f"unix:{sockets / '1' / f'psi-{name}.s'}" for name in PARTIES],
             "protocol": "ecdh_3pc",
             "seconds": 60,
             "input": str(own / "in.csv"),
@@ -117,10 +119,10 @@ def push(rank: int) -> bytes:
 
 def test_member_cannot_speak_as_another(network: Network) -> None:
     with socket.socket(socket.AF_UNIX) as near:
-        near.bind(str(network.sockets["alice"] / "alice"))
+        near.bind(str(network.sockets["alice"] / "spu-0/alice"))
         near.listen()
         near.settimeout(10)
-        with network.stream("bob", "alice", {"session": SESSION, "service": "spu"}) as stream:
+        with network.stream("bob", "alice", {"session": SESSION, "folder": "spu-0", "service": "spu"}) as stream:
             stream.sendall(push(1) + push(2))
             with near.accept()[0] as connection:
                 connection.settimeout(10)
@@ -131,15 +133,15 @@ def test_member_cannot_speak_as_another(network: Network) -> None:
 
 
 def test_link_of_another_run_is_refused(network: Network) -> None:
-    with network.stream("bob", "alice", {"session": "6" * 64, "service": "spu"}) as stream:
+    with network.stream("bob", "alice", {"session": "6" * 64, "folder": "spu-0", "service": "spu"}) as stream:
         assert stream.recv(1) == b""
     assert network.warning_of("alice") == "refused a link of bob: it belongs to another run"
 
 
 def test_mark_is_that_of_the_certificate(network: Network) -> None:
-    with network.stream("bob", "alice", {"session": SESSION, "service": "psi-done"}) as stream:
+    with network.stream("bob", "alice", {"session": SESSION, "folder": "1", "service": "psi-done"}) as stream:
         assert stream.recv(1) == b""
-    assert sorted(path.name for path in network.sockets["alice"].glob("*.done")) == ["psi-bob.s.done"]
+    assert sorted(path.name for path in network.sockets["alice"].glob("*/*.done")) == ["psi-bob.s.done"]
 
 
 def test_stranger_is_refused(network: Network, tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_stranger_is_refused(network: Network, tmp_path: Path) -> None:
     trusting = strangers["bob"]._replace(authority=network.credentials["bob"].authority)
     with (
         contextlib.suppress(OSError),
-        network.stream("bob", "alice", {"session": SESSION, "service": "spu"}, trusting) as stream,
+        network.stream("bob", "alice", {"session": SESSION, "folder": "spu-0", "service": "spu"}, trusting) as stream,
     ):
         stream.recv(1)
     assert network.warning_of("alice").startswith("refused a link from 127.0.0.1: ")

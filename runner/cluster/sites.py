@@ -1,0 +1,218 @@
+"""The other organisations' sites, as this site's driver knows them: connected, agreed with, and told of the end.
+
+Before any work the sites compare what they were given (:func:`runner.spec.shared.disagreement`), what they run, and
+what their parties grant. The run's secret name is made of a random part of each, so that no site chooses it alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import select
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.cluster.channel import Message
+from runner.cluster.link import Links, Peer
+from runner.cluster.mutual_tls import Credentials, listening
+from runner.cluster.peers import PeerChannel, told
+from runner.cluster.relay import Relay
+from runner.cluster.tls import Identity
+from runner.errors import ClusterError, RunnerError, SpecError
+from runner.files import canonical_json
+from runner.spec.model import Spec
+from runner.spec.shared import disagreement, shared_values
+from runner.spec.site import host_and_port
+
+TICK = 0.5
+AGREE_SECONDS = 60.0  # for all sites to say what they were given, once they are connected
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What all sites of a run have agreed on.
+
+    Attributes:
+        session: 64 hexadecimal digits that all sites know, and nobody else.
+        machines: party → what its machine is.
+        denied: party → the flows that its grants deny, each with the line that would have to allow it.
+        links: party → the port where its relay listens.
+    """
+
+    session: str
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    denied: dict[str, list[list[str]]] = field(default_factory=dict)
+    links: dict[str, int] = field(default_factory=dict)
+
+
+class Sites:
+    """The connections to the other sites, for one run after another.
+
+    Args:
+        notice: told what the operator of this site should know.
+    """
+
+    def __init__(self, spec: Spec, notice: Callable[[str], None]) -> None:
+        if spec.self_party is None:
+            raise AssertionError("the spec lets remote mode run with self_party only")
+        self.party = spec.self_party
+        self.credentials = credentials_of(spec)
+        self._notice = notice
+        host, port = listen_address(spec)
+        limits = spec.cluster
+        self._relay_listener = listening((host, port + 2 if port else 0), self.party)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._relay_listener.close)
+            self._links = undo.enter_context(Links(self.party, self.credentials, (host, port), limits.grace, notice))
+            opened = self._links.open(peers_of(spec), limits.wait_for_peers, notice)
+            undo.pop_all()
+        self.channels = {party: PeerChannel(party, channel) for party, channel in opened.items()}
+
+    def close(self) -> None:
+        """End the connections; what was said before still arrives."""
+        self._links.close()
+        self._relay_listener.close()
+        for channel in self.channels.values():
+            channel.close()
+
+    def agree(
+        self, spec: Spec, versions: Mapping[str, str], machine: Mapping[str, Any], denied: Sequence[Sequence[str]]
+    ) -> Agreement:
+        """Compare what all sites were given.
+
+        Raises:
+            SpecError, PolicyError: where it differs, naming the settings, at every site.
+            ClusterError: where the sites run different versions, or one of them says nothing.
+        """
+        ours: Message = {
+            "event": "hello",
+            "spec": shared_values(spec),
+            "versions": dict(versions),
+            "machine": dict(machine),
+            "denied": [list(flow) for flow in denied],
+            "share": secrets.token_hex(32),
+            "links": self._relay_listener.getsockname()[1],
+        }
+        for channel in self.channels.values():
+            channel.send(**ours)
+        hellos = {self.party: ours, **self._hear_hellos()}
+        for party in sorted(self.channels):
+            if error := disagreement(self.party, party, ours["spec"], hellos[party]["spec"]):
+                raise error
+            _require_same_versions(self.party, party, ours["versions"], hellos[party]["versions"])
+        shares = [hellos[party]["share"] for party in sorted(hellos)]
+        return Agreement(
+            session=hashlib.sha256(canonical_json([ours["spec"], shares])).hexdigest(),
+            machines={party: hello["machine"] for party, hello in hellos.items()},
+            denied={party: hello["denied"] for party, hello in hellos.items()},
+            links={party: hello["links"] for party, hello in hellos.items()},
+        )
+
+    def relay(self, spec: Spec, agreement: Agreement, sockets: Path) -> Relay:
+        """This site's relay for links of SPU and PSI."""
+        peers = {party: peer._replace(port=agreement.links[party]) for party, peer in peers_of(spec).items()}
+        return Relay(
+            self.party,
+            self.credentials,
+            self._relay_listener,
+            peers,
+            spec.party_order(),
+            sockets,
+            agreement.session,
+            self._notice,
+        )
+
+    def tell_of_failure(self, error: BaseException, stage: str) -> None:
+        """Let all other sites know that this one ends, and what of its cause they may know."""
+        interrupted = ClusterError(f"{self.party}'s operator stopped the run", where="", why="", fix="")
+        unforeseen = ClusterError(f"the site of {self.party} failed", where="", why="", fix="")
+        known = error if isinstance(error, RunnerError) else None
+        cause = known or (interrupted if isinstance(error, KeyboardInterrupt) else unforeseen)
+        for channel in self.channels.values():
+            channel.send(event="failed", party=self.party, stage=stage, error=told(cause.to_dict(), self.party, stage))
+
+    def _hear_hellos(self) -> dict[str, Message]:
+        found: dict[str, Message] = {}
+        until = time.monotonic() + AGREE_SECONDS
+        waiting = dict(self.channels)
+        early = {party: channel.kept(("hello",)) for party, channel in waiting.items()}
+        while True:
+            for party, messages in early.items():
+                for message in messages:
+                    if message["event"] == "failed":
+                        raise RunnerError.from_dict(message["error"])
+                    found[party] = message
+                    waiting.pop(party, None)
+            if not waiting:
+                return found
+            ready = select.select(list(waiting.values()), [], [], TICK)[0]
+            early = {}
+            for channel in ready:
+                early[channel.party], standing = channel.read(("hello",))
+                if not standing and not early[channel.party]:
+                    raise _silent(channel.party, "its connection broke")
+            if time.monotonic() > until:
+                raise _silent(sorted(waiting)[0], f"it has said nothing for {AGREE_SECONDS:.0f} s")
+
+
+def listen_address(spec: Spec) -> tuple[str, int]:
+    """Where this site's driver listens: as its site file says, else where the others reach it."""
+    party = str(spec.self_party)
+    return host_and_port(spec.site.listen or str(spec.parties[party].address))
+
+
+def peers_of(spec: Spec) -> dict[str, Peer]:
+    """Where the other parties' drivers are."""
+    return {
+        party: Peer(*host_and_port(str(settings.address)), settings.tls_pin)
+        for party, settings in spec.parties.items()
+        if party != spec.self_party
+    }
+
+
+def credentials_of(spec: Spec) -> Credentials:
+    """The PEM files of this site: as its site file says, else beside the party's key."""
+    home = spec.parties[str(spec.self_party)].key_path().parent
+    site = spec.site
+    return Credentials(
+        Path(site.certificate or home / "tls.crt"),
+        Path(site.private_key or home / "tls.key"),
+        Path(site.authority or home / "ca.crt"),
+    )
+
+
+def identity_of(credentials: Credentials) -> Identity:
+    """The same as texts, for this party's own worker."""
+    return Identity(
+        certificate=credentials.certificate.read_text(),
+        private_key=credentials.private_key.read_text(),
+        authority=credentials.authority.read_text(),
+    )
+
+
+def _require_same_versions(party: str, peer: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> None:
+    different = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    if different:
+        said = "; ".join(
+            f"{name} is {ours.get(name, 'missing')} at {party}, {theirs.get(name, 'missing')} at {peer}"[:120]
+            for name in different[:8]
+        )
+        raise SpecError(
+            f"{party} and {peer} run different versions",
+            where=", ".join(name[:40] for name in different[:8]),
+            why=said,
+            fix="install the same versions at all sites",
+        )
+
+
+def _silent(party: str, why: str) -> ClusterError:
+    return ClusterError(
+        f"the site of {party} did not say what it was given",
+        where=f"party {party}, before the first stage",
+        why=why,
+        fix=f"ask {party}'s operator, and start again",
+    )
