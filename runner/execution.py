@@ -69,11 +69,11 @@ def carry_out(
             manifest: dict[str, Any] = {}
 
             def describe(outcome: Outcome) -> dict[str, Any]:
-                hashed = describe_run(spec, decisions, outcome, folder)
+                hashed = describe_run(spec, outcome.decisions or decisions, outcome, folder)
                 manifest.update(build_manifest(spec, typed, hashed, outcome, folder))
                 return manifest
 
-            outcome = processes.run(spec, folder, told, describe, original, pace)
+            outcome = processes.run(spec, decisions, folder, told, describe, original, pace)
         manifest["signatures"] = outcome.signatures
         write_manifest(folder, manifest)
     except RunnerError as error:

@@ -8,7 +8,7 @@ kept for it, as a faster peer's is. Anything else ends the run.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Union
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -33,6 +33,7 @@ class Hello(_Said, frozen=True, tag="hello"):
         spec: the shared values of its spec.
         versions: package → version, of those that the protocol rests on.
         machine: what its machine is, for the manifest.
+        crew: the name of the crew that stands at the site from an earlier run; empty: none.
         denied: the flows that its party's grants deny, each with the line that would have to allow it.
         share: its random part of the run's secret name.
         links: the port where its relay listens.
@@ -41,6 +42,7 @@ class Hello(_Said, frozen=True, tag="hello"):
     spec: dict[str, Any]
     versions: dict[str, str]
     machine: dict[str, Any]
+    crew: str
     denied: list[list[str]]
     share: Hex
     links: Port
@@ -93,7 +95,7 @@ class Failed(_Said, frozen=True, tag="failed"):
     secondary: bool = False
 
 
-Said = Union[Hello, Checked, Listening, StageSaid, Tree, Fold, Continues, Done, Attested, Failed]
+Said = Hello | Checked | Listening | StageSaid | Tree | Fold | Continues | Done | Attested | Failed
 _FIELDS = {
     kind.__struct_config__.tag: ("event", *kind.__struct_fields__)
     for kind in (Checked, Listening, StageSaid, Tree, Fold, Continues, Done, Attested)
@@ -151,7 +153,7 @@ class PeerChannel(Channel):
 
 
 def told(error: Mapping[str, Any], party: str, stage: str) -> dict[str, str]:
-    """An error as other sites may read it: what happened, at whom and in which stage; no path and no cause in detail."""
+    """An error as other sites may read it: what happened, at whom and in which stage; no path, no cause in detail."""
     return {
         "type": str(error["type"]),
         "what": str(error["what"]),

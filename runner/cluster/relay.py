@@ -26,6 +26,7 @@ from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 
 Service = Literal["spu", "psi", "psi-done"]
 FOLDER = re.compile(r"(spu-)?[0-9]{1,9}\Z")  # of a link's sockets, within the crew's
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 HANDSHAKE = 10.0  # seconds
 PATIENCE = 60.0  # seconds until a peer's process must listen: the parties do not arrive at the same moment
 PIECE = 1 << 18  # bytes
@@ -180,7 +181,7 @@ class Relay:
         except ForgedFrame as forged:
             self._warn(f"cut a link of {peer}: {forged}")
 
-    async def _near(self, path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _near(self, path: Path) -> Streams:
         """A connection to this site's own process, once it listens."""
         until = self._background.loop.time() + PATIENCE
         while True:

@@ -11,6 +11,7 @@ from runner.cluster.channel import Message
 from runner.cluster.processes import ALL_PARTIES, Crew
 from runner.cluster.watch import Watch
 from runner.errors import Stopped
+from runner.policy.decide import Decision
 from runner.spec.model import Spec
 
 Pace = Callable[[int], bool]
@@ -55,6 +56,8 @@ class Outcome:
         reused: what the run took over from the one before on the same cluster: whether its ``processes``, ``keys`` of
             the homomorphic encryption and ``alignment``, and whose ``tables``; ``restarted`` says why processes were
             started anew.
+        decisions: with sites of other organisations, what may flow, their parties' grants counted in; else None.
+        machines: with such sites, party → what its machine is.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class Outcome:
     signatures: dict[str, dict[str, Any]] = field(default_factory=dict)
     shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     reused: dict[str, Any] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] | None = None
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Journal:
@@ -71,15 +76,18 @@ class Journal:
 
     Attributes:
         clean: whether nothing failed at a party that nobody waited for.
+        stage: the one that began last.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.outcome = Outcome()
         self.clean = True
         self.listener = listener
+        self.stage = "start"
         self._began: dict[str, float] = {}
 
     def begin(self, stage: str) -> None:
+        self.stage = stage
         self._began[stage] = time.monotonic()
         self.listener.stage(stage, "started")
 
@@ -122,7 +130,7 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
     """
     last_words = ("done", "stopped")
     watch = Watch(workers, spec.cluster, stage="open", last_words=last_words, beats=True, phase=_OF_PLAN)
-    hosts = {party: host_of(spec, party) for party in workers.peers}
+    hosts = {party: str(spec.parties[party].address).rpartition(":")[0] for party in workers.peers}
     meeting, waiting, stopped = _Meeting(workers, hosts), _Pause(workers, pace), 0
     states: dict[tuple[str, str], int] = {}
     for name, message in watch.events():

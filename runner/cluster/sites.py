@@ -12,7 +12,7 @@ import secrets
 import select
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from runner.cluster.mutual_tls import Credentials, listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
 from runner.cluster.tls import Identity
+from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
 from runner.files import canonical_json
 from runner.spec.model import Spec
@@ -38,15 +39,17 @@ class Agreement:
 
     Attributes:
         session: 64 hexadecimal digits that all sites know, and nobody else.
+        same_crew: whether the workers of an earlier run stand at all sites.
         machines: party → what its machine is.
         denied: party → the flows that its grants deny, each with the line that would have to allow it.
         links: party → the port where its relay listens.
     """
 
     session: str
-    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    denied: dict[str, list[list[str]]] = field(default_factory=dict)
-    links: dict[str, int] = field(default_factory=dict)
+    same_crew: bool
+    machines: dict[str, dict[str, Any]]
+    denied: dict[str, list[list[str]]]
+    links: dict[str, int]
 
 
 class Sites:
@@ -79,34 +82,41 @@ class Sites:
         for channel in self.channels.values():
             channel.close()
 
-    def agree(
-        self, spec: Spec, versions: Mapping[str, str], machine: Mapping[str, Any], denied: Sequence[Sequence[str]]
-    ) -> Agreement:
+    def agree(self, spec: Spec, crew: str, denied: Sequence[Sequence[str]]) -> Agreement:
         """Compare what all sites were given.
+
+        Args:
+            crew: the name of the workers that stand here from an earlier run; empty: none.
+            denied: the flows that this party's grants deny, each with the line that would have to allow it.
 
         Raises:
             SpecError, PolicyError: where it differs, naming the settings, at every site.
-            ClusterError: where the sites run different versions, or one of them says nothing.
+            ClusterError: where a site says nothing.
         """
         ours: Message = {
             "event": "hello",
             "spec": shared_values(spec),
-            "versions": dict(versions),
-            "machine": dict(machine),
+            "versions": shared_software(),
+            "machine": machine(),
+            "crew": crew,
             "denied": [list(flow) for flow in denied],
             "share": secrets.token_hex(32),
             "links": self._relay_listener.getsockname()[1],
         }
         for channel in self.channels.values():
             channel.send(**ours)
-        hellos = {self.party: ours, **self._hear_hellos()}
-        for party in sorted(self.channels):
-            if error := disagreement(self.party, party, ours["spec"], hellos[party]["spec"]):
+        heard, failure = self._hear_hellos()
+        for party, hello in heard.items():
+            if error := disagreement(self.party, party, ours["spec"], hello["spec"]):
                 raise error
-            _require_same_versions(self.party, party, ours["versions"], hellos[party]["versions"])
-        shares = [hellos[party]["share"] for party in sorted(hellos)]
+            _require_same_versions(self.party, party, ours["versions"], hello["versions"])
+        if failure is not None:
+            raise failure
+        hellos = {party: {self.party: ours, **heard}[party] for party in sorted({self.party, *heard})}
+        shares = [hello["share"] for hello in hellos.values()]
         return Agreement(
             session=hashlib.sha256(canonical_json([ours["spec"], shares])).hexdigest(),
+            same_crew=bool(crew) and all(hello["crew"] == crew for hello in hellos.values()),
             machines={party: hello["machine"] for party, hello in hellos.items()},
             denied={party: hello["denied"] for party, hello in hellos.items()},
             links={party: hello["links"] for party, hello in hellos.items()},
@@ -135,28 +145,30 @@ class Sites:
         for channel in self.channels.values():
             channel.send(event="failed", party=self.party, stage=stage, error=told(cause.to_dict(), self.party, stage))
 
-    def _hear_hellos(self) -> dict[str, Message]:
-        found: dict[str, Message] = {}
+    def _hear_hellos(self) -> tuple[dict[str, Message], RunnerError | None]:
+        """What each other site says that it was given; and why one of them gave up, which may differ from a third."""
+        heard: dict[str, Message] = {}
+        failure: RunnerError | None = None
         until = time.monotonic() + AGREE_SECONDS
         waiting = dict(self.channels)
-        early = {party: channel.kept(("hello",)) for party, channel in waiting.items()}
+        said = [(party, channel.kept(("hello",)), True) for party, channel in self.channels.items()]
         while True:
-            for party, messages in early.items():
+            for party, messages, standing in said:
                 for message in messages:
-                    if message["event"] == "failed":
-                        raise RunnerError.from_dict(message["error"])
-                    found[party] = message
+                    if message["event"] == "hello":
+                        heard[party] = message
+                    else:
+                        failure = failure or RunnerError.from_dict(message["error"])
+                if party in heard or messages or not standing:
                     waiting.pop(party, None)
+                if not standing and not messages and party not in heard:
+                    failure = failure or _silent(party, "its connection broke")
             if not waiting:
-                return found
-            ready = select.select(list(waiting.values()), [], [], TICK)[0]
-            early = {}
-            for channel in ready:
-                early[channel.party], standing = channel.read(("hello",))
-                if not standing and not early[channel.party]:
-                    raise _silent(channel.party, "its connection broke")
+                return heard, failure
             if time.monotonic() > until:
                 raise _silent(sorted(waiting)[0], f"it has said nothing for {AGREE_SECONDS:.0f} s")
+            ready = select.select(list(waiting.values()), [], [], TICK)[0]
+            said = [(channel.party, *channel.read(("hello",))) for channel in ready]
 
 
 def listen_address(spec: Spec) -> tuple[str, int]:

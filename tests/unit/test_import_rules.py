@@ -15,7 +15,7 @@ from support import PROJECT
 RUNNER = PROJECT / "runner"
 # The right may import the left; rooms of one tuple may import each other.
 ORDER = (
-    ("errors", "files"),
+    ("errors", "files", "environment"),
     ("spec",),
     ("policy",),
     ("keys",),
