@@ -60,7 +60,7 @@ SHARED = ("secretflow", "spu", "sf-heu", "numpy", "jax")
 
 
 def shared_software() -> dict[str, str]:
-    """The software that must be the same at all sites of a run: package → version, and a digest of the runner's code."""
+    """What must be the same at all sites of a run: package → version, and a digest of the runner's code."""
     installed = {name: metadata.version(name) for name in SHARED}
     return {**installed, "python": platform.python_version(), "runner": __version__, "runner's code": source_digest()}
 

@@ -110,7 +110,7 @@ def _telling_how_to_go_on(spec: Spec, folder: Path, overrides: Sequence[str], co
         yield
     except (RunnerError, KeyboardInterrupt):
         for run_folder in (folder, *([Path(spec.resume)] if spec.resume is not None else [])):
-            found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties]
+            found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties_here()]
             if common := set.intersection(*found):
                 command = resume_command(spec, run_folder, overrides, sys.argv[1:])
                 told = f"\nCheckpoint   after tree {max(common)} at every party\nNext         {command}"

@@ -75,7 +75,7 @@ class Cluster:
             StageError, BundleError: where a stage failed at a party.
             Stopped: where ``pace`` said no; the processes then stay up.
         """
-        for party in spec.parties:
+        for party in spec.parties_here():
             make_private_dir(folder / "parties" / party)
         journal = Journal(listener)
         journal.outcome.reused |= {"processes": False, "keys": False, "tables": [], "alignment": False}
