@@ -74,7 +74,8 @@ class Lasting:
         elif self._proxy is None:
             address = self._listen or ("127.0.0.1", spec.cluster.ports.get(party, 0))
             more = SPU_TYPES if spec.needs_spu() else frozenset()
-            proxy = secure_proxy(self._identity, address, lambda port: self._meet(port, 0)[0], more, keep)
+            pins = {name: known.tls_pin for name, known in spec.parties.items() if known.tls_pin is not None}
+            proxy = secure_proxy(self._identity, address, lambda port: self._meet(port, 0)[0], more, keep, pins)
             self._proxy = start_production(spec, party, self._name, proxy)
         else:
             self._proxy.begin_job(SPU_TYPES if spec.needs_spu() else frozenset(), keep)

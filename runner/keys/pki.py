@@ -8,6 +8,7 @@ stays the same when its certificate is renewed, and no certificate of another ke
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import ipaddress
 from collections.abc import Iterable
@@ -116,6 +117,12 @@ def pin_of(public_key: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of a public key, in hexadecimal digits."""
     encoded = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(encoded).hexdigest()
+
+
+@functools.cache
+def pin_of_pem(certificate: bytes) -> str:
+    """The pin of the key in a certificate (PEM)."""
+    return pin_of(x509.load_pem_x509_certificate(certificate).public_key())  # type: ignore[arg-type]
 
 
 def faults_of(
