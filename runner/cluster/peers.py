@@ -135,7 +135,7 @@ class PeerChannel(Channel):
 
     def _valid(self, message: Message) -> Message:
         try:
-            said = msgspec.convert(message, Said)  # type: ignore[call-overload]
+            said = msgspec.convert(message, Said)
         except msgspec.ValidationError as error:
             raise self._refused(f"{str(message.get('event'))[:20]!r}: {str(error)[:120]}") from None
         event = str(message["event"])
