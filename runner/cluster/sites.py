@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import secrets
 import select
 import time
@@ -95,7 +96,7 @@ class Sites:
         """
         ours: Message = {
             "event": "hello",
-            "spec": shared_values(spec),
+            "spec": json.loads(json.dumps(shared_values(spec))),  # lists and tuples are one there
             "versions": shared_software(),
             "machine": machine(),
             "crew": crew,
