@@ -187,5 +187,5 @@ def _encryption(spec: Spec, sent: Mapping[str, Mapping[str, Mapping[str, int]]])
 
 
 def _bundle_id(source: Path, spec: Spec) -> str:
-    holder = spec.label.holder
-    return read_manifest(bundle_folder(source, spec.trained_as(holder)), holder).bundle
+    here = spec.parties_here()[0]
+    return read_manifest(bundle_folder(source, spec.trained_as(here)), here).bundle
