@@ -20,10 +20,12 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from runner.cluster.channel import Channel, Message
 from runner.cluster.peers import PeerChannel, said_to_all
+from runner.errors import RunnerError
 from runner.spec.model import Cluster
 
 ALL_PARTIES = "all parties"  # the one child of debug mode
@@ -99,11 +101,13 @@ class Crew:
         control: that to the template.
         pids: the process id of each child that was forked.
         peers: of ``channels``, those to the drivers of other sites, which have their own children.
+        faults: errors from elsewhere that end what the crew is at.
     """
 
     def __init__(self, number: int, kind: str, control: Channel, channels: dict[str, Channel]) -> None:
         self.number = number
         self.peers: dict[str, PeerChannel] = {}
+        self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         self._kind = kind
         self.control = control
         self.channels = channels
@@ -123,9 +127,9 @@ class Crew:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def join(self, peers: Mapping[str, PeerChannel]) -> None:
+    def join(self, peers: Mapping[str, PeerChannel], faults: SimpleQueue[RunnerError]) -> None:
         """Work together with the children of other sites, by way of their drivers."""
-        self.peers = dict(peers)
+        self.peers, self.faults = dict(peers), faults
         self.channels = {**self.own(), **peers}
 
     def own(self) -> dict[str, Channel]:

@@ -21,6 +21,7 @@ from runner.cluster.background import Background
 from runner.cluster.brpc import ForgedFrame, Frames
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, reason, server_context
+from runner.errors import RunnerError, SecurityError
 from runner.files import PRIVATE_DIR
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 
@@ -45,10 +46,11 @@ class Relay:
         party: this site's.
         listener: a socket that listens where the peers expect this site's relay.
         peers: of the other parties.
-        order: of all parties, as the links count their ranks.
+        ranks: service → all parties, as its links count them.
         sockets: the crew's folder for sockets at this site.
         session: a name of the crew that all sites agreed on.
-        warn: told of every stream that was refused or cut, with the reason.
+        warn: told of every stream that was refused, with the reason.
+        fail: given what ends the run: a party of it does what it may not do.
     """
 
     def __init__(
@@ -57,20 +59,22 @@ class Relay:
         credentials: Credentials,
         listener: socket.socket,
         peers: Mapping[str, Peer],
-        order: Sequence[str],
+        ranks: Mapping[str, Sequence[str]],
         sockets: Path,
         session: str,
         warn: Callable[[str], None],
+        fail: Callable[[RunnerError], None],
     ) -> None:
         self._party = party
         self._credentials = credentials
         self._authority = read_certificate(credentials.authority)
         self._listener = listener
         self._peers = dict(peers)
-        self._order = list(order)
+        self._ranks = {service: list(parties) for service, parties in ranks.items()}
         self._sockets = sockets
         self._session = session
         self._warn = warn
+        self._fail = fail
         self._background = Background("relay")
 
         self._background.spawn(self._accept())
@@ -175,11 +179,18 @@ class Relay:
             return
         near_reader, near_writer = await self._near(self._sockets / folder / socket_of(service, self._party))
         self._background.own(near_writer)
-        frames = Frames(self._order.index(peer))
+        frames = Frames(self._ranks[service].index(peer))
         try:
             await _both(_copy(reader, near_writer, frames), _copy(near_reader, writer), (writer, near_writer))
         except ForgedFrame as forged:
-            self._warn(f"cut a link of {peer}: {forged}")
+            self._fail(
+                SecurityError(
+                    f"{peer} sent what it may not send",
+                    where=f"party {peer}, links of {service}",
+                    why=str(forged),
+                    fix=f"do not trust {peer}'s site before its operator has found out what happened",
+                )
+            )
 
     async def _near(self, path: Path) -> Streams:
         """A connection to this site's own process, once it listens."""

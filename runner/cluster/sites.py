@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from runner.cluster.channel import Message
@@ -58,6 +59,11 @@ class Sites:
 
     Args:
         notice: told what the operator of this site should know.
+
+    Attributes:
+        party: this site's.
+        channels: party → the connection to its driver.
+        faults: errors that were found in other threads, and end the run.
     """
 
     def __init__(self, spec: Spec, notice: Callable[[str], None]) -> None:
@@ -66,6 +72,7 @@ class Sites:
         self.party = spec.self_party
         self.credentials = credentials_of(spec)
         self._notice = notice
+        self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         host, port = listen_address(spec)
         limits = spec.cluster
         self._relay_listener = listening((host, port + 2 if port else 0), self.party)
@@ -131,10 +138,11 @@ class Sites:
             self.credentials,
             self._relay_listener,
             peers,
-            spec.party_order(),
+            {"psi": spec.party_order(), "spu": sorted(spec.parties)},  # SecretFlow sorts the nodes of an SPU
             sockets,
             agreement.session,
             self._notice,
+            self.faults.put,
         )
 
     def tell_of_failure(self, error: BaseException, stage: str) -> None:

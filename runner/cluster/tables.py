@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.cluster.channel import Message
-from runner.cluster.peers import PeerChannel
 from runner.cluster.processes import CHECK_LOG, Template
 from runner.cluster.run import Journal
+from runner.cluster.sites import Sites
 from runner.cluster.watch import Watch
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
@@ -34,13 +34,11 @@ class Tables:
     def __init__(self) -> None:
         self._kept: dict[str, _Table] = {}
 
-    def check(
-        self, spec: Spec, folder: Path, template: Template, journal: Journal, peers: Mapping[str, PeerChannel]
-    ) -> None:
+    def check(self, spec: Spec, folder: Path, template: Template, journal: Journal, sites: Sites | None = None) -> None:
         """Check the tables of a run at this site; one that was checked before, and is the same, is not read again.
 
         Args:
-            peers: to the drivers of other sites, which check theirs; all go on when all have done so.
+            sites: of the other organisations, which check theirs; all go on when all have done so.
 
         Raises:
             DataError: where a table breaks its contract.
@@ -50,7 +48,9 @@ class Tables:
         journal.begin("validate")
         memory = {party: os.memfd_create(f"table-{party}") for party in parties}
         crew = template.fork(parties, folder / CHECK_LOG)
-        crew.join({party: peer for party, peer in peers.items() if party in spec.tables()})
+        if sites is not None:
+            with_tables = {party: peer for party, peer in sites.channels.items() if party in spec.tables()}
+            crew.join(with_tables, sites.faults)
         try:
             words = ("checked",)
             watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=False, phase=words)

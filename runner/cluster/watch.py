@@ -167,6 +167,8 @@ class Watch:
 
     def _check_clock(self) -> None:
         now = time.monotonic()
+        if not self._crew.faults.empty():
+            raise self._crew.faults.get()
         if self._secondary is not None and (now > self._secondary[0] or not self._unfinished):
             raise self._secondary[1]
         for name in sorted(self._unfinished):

@@ -56,7 +56,7 @@ class Workers:
             self._relay = sites.relay(spec, agreement, Path(self._sockets.name))
         self.crew = template.fork(self._hosts, folder / START_LOG)
         if sites is not None:
-            self.crew.join(sites.channels)
+            self.crew.join(sites.channels, sites.faults)
 
     def misfit(self, spec: Spec) -> str:
         """Why the crew cannot carry out a run, or nothing."""
