@@ -14,6 +14,7 @@ from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
+from runner.spec.check_site import refuse_untyped
 from runner.spec.compose import to_request, to_spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
 
@@ -43,7 +44,8 @@ def execute(
         return
     config = settle(config, overrides)
     spec = to_spec(config)
-    decisions = decide(spec, load_grants(spec, spec.parties))
+    refuse_untyped(spec, overrides)
+    decisions = decide(spec, load_grants(spec, spec.parties_here()))
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
     if spec.task.name == "check":

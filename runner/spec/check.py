@@ -12,6 +12,7 @@ from runner.spec.check_label import check_label
 from runner.spec.check_objective import check_objective
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
+from runner.spec.check_site import check_site
 from runner.spec.check_source import check_sources
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.model import PLAIN_SCHEMES, RESERVED_NAMES, Spec
@@ -35,6 +36,7 @@ def check(spec: Spec) -> None:
         SpecError: naming the first contradiction.
     """
     _check_parties(spec)
+    check_site(spec)
     check_sources(spec)
     check_align(spec)
     check_label(spec)
