@@ -19,17 +19,17 @@ from queue import SimpleQueue
 from typing import Any
 
 from runner.cluster.channel import Message
-from runner.cluster.link import Links, Peer
+from runner.cluster.link import Links
 from runner.cluster.mutual_tls import Credentials, listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
+from runner.cluster.site import credentials_of, listen_of, peers_of
 from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
 from runner.files import canonical_json
 from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values
-from runner.spec.site import host_and_port
 
 TICK = 0.5
 AGREE_SECONDS = 60.0  # for all sites to say what they were given, once they are connected
@@ -73,7 +73,7 @@ class Sites:
         self.credentials = credentials_of(spec)
         self._notice = notice
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()
-        host, port = listen_address(spec)
+        host, port = listen_of(spec)
         limits = spec.cluster
         self._relay_listener = listening((host, port + 2 if port else 0), self.party)
         with contextlib.ExitStack() as undo:
@@ -178,32 +178,6 @@ class Sites:
                 raise _silent(sorted(waiting)[0], f"it has said nothing for {AGREE_SECONDS:.0f} s")
             ready = select.select(list(waiting.values()), [], [], TICK)[0]
             said = [(channel.party, *channel.read(("hello",))) for channel in ready]
-
-
-def listen_address(spec: Spec) -> tuple[str, int]:
-    """Where this site's driver listens: as its site file says, else where the others reach it."""
-    party = str(spec.self_party)
-    return host_and_port(spec.site.listen or str(spec.parties[party].address))
-
-
-def peers_of(spec: Spec) -> dict[str, Peer]:
-    """Where the other parties' drivers are."""
-    return {
-        party: Peer(*host_and_port(str(settings.address)), settings.tls_pin)
-        for party, settings in spec.parties.items()
-        if party != spec.self_party
-    }
-
-
-def credentials_of(spec: Spec) -> Credentials:
-    """The PEM files of this site: as its site file says, else beside the party's key."""
-    home = spec.parties[str(spec.self_party)].key_path().parent
-    site = spec.site
-    return Credentials(
-        Path(site.certificate or home / "tls.crt"),
-        Path(site.private_key or home / "tls.key"),
-        Path(site.authority or home / "ca.crt"),
-    )
 
 
 def identity_of(credentials: Credentials) -> Identity:

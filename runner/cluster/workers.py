@@ -17,7 +17,8 @@ import msgspec
 
 from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
 from runner.cluster.run import Journal
-from runner.cluster.sites import Agreement, Sites, identity_of, listen_address
+from runner.cluster.site import listen_of
+from runner.cluster.sites import Agreement, Sites, identity_of
 from runner.cluster.tables import Tables
 from runner.cluster.tls import LIFETIME, make_identities
 from runner.files import PRIVATE_DIR, canonical_json
@@ -102,7 +103,7 @@ class Workers:
             self._relay.serve(str(self._jobs), "psi")
             self._relay.serve(f"spu-{self._jobs - 1}", "spu")
         nonce = nonce or secrets.token_hex(32)
-        listen = listen_address(spec) if self.crew.peers else None
+        listen = listen_of(spec) if self.crew.peers else None
         for name, channel in self.crew.own().items():
             parties = self._hosts[name]
             with_tables = [party for party in parties if party in spec.tables()]

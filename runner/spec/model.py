@@ -388,6 +388,10 @@ class Spec(Section, frozen=True, kw_only=True):
         """The parties that get predictions, in canonical order."""
         return tuple(party for party in self.party_order() if self.policy.predictions.includes(party))
 
+    def viewers(self) -> tuple[str, ...]:
+        """The parties at whose terminals something is shown: one, or with a site for each party all of them."""
+        return self.party_order() if self.is_remote() else (self.viewer(),)
+
     def viewer(self) -> str:
         """The party whose terminal this is: a site's own, else ``cluster.viewer`` or the label holder."""
         own = self.self_party if self.is_remote() else None
