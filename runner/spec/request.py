@@ -57,7 +57,7 @@ KEYS = tuple(Request.__struct_fields__)
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
 HEEDED: dict[str, tuple[str, ...]] = {
-    "verify": ("parties", "outputs="),
+    "verify": ("parties", "outputs=", "site", "self_party=", "cluster=remote"),
     "rekey": ("parties", "outputs="),
     "diff": (),
     "report": (),
