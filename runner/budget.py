@@ -25,6 +25,7 @@ def require_budget(spec: Spec) -> dict[str, dict[str, Any]]:
     spenders = set(output_charges(spec, ""))
     if isinstance(spec.privacy, LabelDp) and "label" in spec.stages():
         spenders |= set(spec.label.columns())
+    spenders &= set(spec.parties_here())
     if not spenders:
         return {}
     values = spec_values(spec)

@@ -107,7 +107,7 @@ def _require_label_holder(settled: DictConfig, saved: Mapping[str, Any]) -> None
 
 def _look_at_model(spec: Spec, model: str) -> None:
     source = _own_folder(find_run(model), spec.outputs)
-    folders = {party: bundle_folder(source, spec.trained_as(party)) for party in spec.parties}
+    folders = {party: bundle_folder(source, spec.trained_as(party)) for party in spec.parties_here()}
     for folder in folders.values():
         for path in (folder, *folder.glob("*")):
             _refuse_link(link_below(source, path))
@@ -131,4 +131,4 @@ def _look_at_checkpoints(spec: Spec, run: Path) -> None:
             why="that run is finished",
             fix=f"apply its model with task=predict model={run}, or train anew without resume=…",
         )
-    newest_common({party: list_checkpoints(checkpoint_folder(run, party)) for party in spec.parties}, str(run))
+    newest_common({party: list_checkpoints(checkpoint_folder(run, party)) for party in spec.parties_here()}, str(run))

@@ -77,11 +77,11 @@ def carry_out(
             manifest: dict[str, Any] = {}
 
             def describe(outcome: Outcome) -> dict[str, Any]:
-                hashed = describe_run(spec, decisions, outcome, folder)
+                hashed = describe_run(spec, outcome.decisions or decisions, outcome, folder)
                 manifest.update(build_manifest(spec, typed, hashed, outcome, folder))
                 return manifest
 
-            outcome = processes.run(spec, folder, told, describe, original, pace)
+            outcome = processes.run(spec, decisions, folder, told, describe, original, pace)
         manifest["signatures"] = outcome.signatures
         write_manifest(folder, manifest)
     except RunnerError as error:
@@ -125,7 +125,7 @@ def _telling_how_to_go_on(spec: Spec, folder: Path, overrides: Sequence[str], co
         yield
     except (RunnerError, KeyboardInterrupt):
         for run_folder in (folder, *([Path(spec.resume)] if spec.resume is not None else [])):
-            found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties]
+            found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties_here()]
             if common := set.intersection(*found):
                 command = resume_command(spec, run_folder, overrides, sys.argv[1:])
                 told = f"\nCheckpoint   after tree {max(common)} at every party\nNext         {command}"

@@ -15,6 +15,8 @@ from runner.bundle.layout import bundle_folder
 from runner.cluster.offline import ask_parties
 from runner.errors import BundleError, SpecError
 from runner.files import canonical_json
+from runner.keys.keyring import signed_by
+from runner.keys.statement import signed_text
 from runner.provenance.folder import SPEC
 from runner.provenance.manifest import read_run, snapshot_digests
 from runner.report.ledger import describe_ledgers
@@ -58,8 +60,12 @@ def verify_run(config: DictConfig, request: Request, ask: Ask = ask_parties) -> 
     }
     answers = ask(orders, Cluster())
     findings = [("driver", *finding) for finding in _findings(folder, manifest, spec)]
-    findings += [(party, *finding) for party in spec.party_order() for finding in answers[party]["findings"]]
-    findings.append(("all parties", *_both_ends({party: answer["flows"] for party, answer in answers.items()})))
+    findings += [(party, *finding) for party in spec.parties_here() for finding in answers[party]["findings"]]
+    if spec.is_remote():
+        others = {party: settings for party, settings in spec.parties.items() if party not in orders}
+        findings += [_elsewhere(party, settings, manifest) for party, settings in others.items()]
+    else:
+        findings.append(("all parties", *_both_ends({party: answer["flows"] for party, answer in answers.items()})))
     print(describe_verification(folder, manifest["digest"], findings))
     wrong = [(party, what, detail) for party, what, good, detail in findings if not good]
     if wrong:
@@ -81,10 +87,24 @@ def _parties_of(spec: Spec, known: Mapping[str, Party]) -> dict[str, Party]:
             why=f"the command has {', '.join(sorted(known))}; it says where the keys are, not the run folder",
             fix="name the parties as the run did: parties=<choice>, --config-dir …",
         )
-    for party, settings in spec.parties.items():
+    for party in spec.parties_here():
+        settings = spec.parties[party]
         if settings != known[party]:
             print(f"Key          of {party}: as this command says; the run was made with {_place(party, settings)}")
-    return {party: known[party] for party in spec.parties}
+    return {party: known[party] for party in spec.parties_here()}
+
+
+def _elsewhere(party: str, settings: Party, manifest: Mapping[str, Any]) -> tuple[str, str, bool, str]:
+    """Whether the party of another site signed the same run; what it has there is for its own site to check."""
+    signed = manifest["signatures"].get(party, {})
+    good = (
+        bool(signed)
+        and signed["digest"] == manifest["digest"]
+        and signed_by(signed["key"], signed["signature"], signed_text(signed))
+    )
+    if good and settings.public_key not in (None, signed["key"]):
+        return party, "signature", False, f"it was made with the key {signed['key'][:16]}…, which is not the pinned one"
+    return party, "signature", good, f"by the key {signed['key'][:16]}…, of the same run" if good else "it does not fit"
 
 
 def _place(party: str, settings: Party) -> str:

@@ -119,7 +119,7 @@ def _require_same(folder: Path, original: dict[str, Any], spec: Spec) -> None:
 
 
 def _repeat(folder: Path, spec: Spec, config: DictConfig, typed: dict[str, Any]) -> Path:
-    decisions = decide(spec, load_grants(spec, spec.parties))
+    decisions = decide(spec, load_grants(spec, spec.parties_here()))
     require(decisions)
     config = config.copy()
     config.cluster = msgspec.to_builtins(spec.cluster)  # as varied

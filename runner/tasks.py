@@ -14,6 +14,7 @@ from runner.policy.decide import decide, require
 from runner.policy.grants import load_grants
 from runner.report.check import describe_budget, describe_plan
 from runner.report.warnings import warnings_of
+from runner.spec.check_site import refuse_untyped
 from runner.spec.compose import to_request, to_spec
 from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
@@ -40,10 +41,11 @@ def execute(
         return
     config = settle(config, overrides)
     spec = to_spec(config)
+    refuse_untyped(spec, overrides)
     if spec.tune.name != "none":
         _search(spec, overrides, sweep_folder)
         return
-    decisions = decide(spec, load_grants(spec, spec.parties))
+    decisions = decide(spec, load_grants(spec, spec.parties_here()))
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
     if spec.task.name == "check":

@@ -13,7 +13,7 @@ import psutil
 from hydra import compose, initialize_config_dir
 from warm.client import WarmDriver, environment
 
-from runner.provenance.environment import VARIABLES
+from runner.environment import VARIABLES
 from runner.spec.compose import config_dir, to_spec
 from runner.spec.model import Spec
 

@@ -20,8 +20,12 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
-from runner.cluster.channel import Channel
+from runner.cluster.channel import Channel, Message
+from runner.cluster.peers import PeerChannel, said_to_all
+from runner.errors import RunnerError
 from runner.spec.model import Cluster
 
 ALL_PARTIES = "all parties"  # the one child of debug mode
@@ -96,10 +100,14 @@ class Crew:
         channels: the control connection to each child, by name.
         control: that to the template.
         pids: the process id of each child that was forked.
+        peers: of ``channels``, those to the drivers of other sites, which have their own children.
+        faults: errors from elsewhere that end what the crew is at.
     """
 
     def __init__(self, number: int, kind: str, control: Channel, channels: dict[str, Channel]) -> None:
         self.number = number
+        self.peers: dict[str, PeerChannel] = {}
+        self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         self._kind = kind
         self.control = control
         self.channels = channels
@@ -119,17 +127,37 @@ class Crew:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def join(self, peers: Mapping[str, PeerChannel], faults: SimpleQueue[RunnerError]) -> None:
+        """Work together with the children of other sites, by way of their drivers."""
+        self.peers, self.faults = dict(peers), faults
+        self.channels = {**self.own(), **peers}
+
+    def own(self) -> dict[str, Channel]:
+        """The connections to the children of this site."""
+        return {name: channel for name, channel in self.channels.items() if name not in self.peers}
+
+    def say(self, **order: Any) -> None:
+        """Give all children of this site an order."""
+        for channel in self.own().values():
+            channel.send(**order)
+
+    def pass_on(self, name: str, message: Message) -> None:
+        """Tell the other sites what a child of this one said, if it is for them."""
+        if self.peers and name not in self.peers and (for_all := said_to_all(message)) is not None:
+            for peer in self.peers.values():
+                peer.send(**for_all)
+
     def stands(self) -> bool:
         """Whether all of its connections do; what idle children said meanwhile, heartbeats alone, is dropped."""
-        while ready := select.select(list(self.channels.values()), [], [], 0)[0]:
+        while ready := select.select(list(self.own().values()), [], [], 0)[0]:
             if not all(channel.receive_ready()[1] for channel in ready):
                 return False
         return True
 
     def leave(self) -> None:
         """Let the children go, and wait until they have gone, but not for long."""
-        self._say("leave")
-        until, staying = time.monotonic() + LEAVE_SECONDS, set(self.channels.values())
+        self.say(order="leave")
+        until, staying = time.monotonic() + LEAVE_SECONDS, set(self.own().values())
         while staying and time.monotonic() < until:
             for channel in select.select(list(staying), [], [], 0.1)[0]:
                 if not channel.receive_ready()[1]:
@@ -141,12 +169,8 @@ class Crew:
         self.control.send(order="end", crew=self.number)
         self._close()
 
-    def _say(self, order: str) -> None:
-        for channel in self.channels.values():
-            channel.send(order=order)
-
     def _close(self) -> None:
-        for channel in self.channels.values():
+        for channel in self.own().values():
             channel.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from runner.cluster.channel import Message
 from runner.cluster.processes import ALL_PARTIES, Crew
 from runner.cluster.watch import Watch
 from runner.errors import Stopped
+from runner.policy.decide import Decision
 from runner.spec.model import Spec
 
 Pace = Callable[[int], bool]
@@ -55,6 +56,8 @@ class Outcome:
         reused: what the run took over from the one before on the same cluster: whether its ``processes``, ``keys`` of
             the homomorphic encryption and ``alignment``, and whose ``tables``; ``restarted`` says why processes were
             started anew.
+        decisions: with sites of other organisations, what may flow, their parties' grants counted in; else None.
+        machines: with such sites, party → what its machine is.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -64,6 +67,8 @@ class Outcome:
     signatures: dict[str, dict[str, Any]] = field(default_factory=dict)
     shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     reused: dict[str, Any] = field(default_factory=dict)
+    decisions: tuple[Decision, ...] | None = None
+    machines: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Journal:
@@ -71,15 +76,18 @@ class Journal:
 
     Attributes:
         clean: whether nothing failed at a party that nobody waited for.
+        stage: the one that began last.
     """
 
     def __init__(self, listener: Listener) -> None:
         self.outcome = Outcome()
         self.clean = True
         self.listener = listener
+        self.stage = "start"
         self._began: dict[str, float] = {}
 
     def begin(self, stage: str) -> None:
+        self.stage = stage
         self._began[stage] = time.monotonic()
         self.listener.stage(stage, "started")
 
@@ -120,10 +128,13 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
         Stopped: where ``pace`` said no; the workers are then ready for another job.
         RunnerError: as soon as anything is wrong.
     """
-    watch = Watch(workers, spec.cluster, stage="open", last_words=("done", "stopped"), beats=True)
-    meeting, waiting, stopped = _Meeting(workers), _Pause(workers, pace), 0
+    last_words = ("done", "stopped")
+    watch = Watch(workers, spec.cluster, stage="open", last_words=last_words, beats=True, phase=_OF_PLAN)
+    hosts = {party: str(spec.parties[party].address).rpartition(":")[0] for party in workers.peers}
+    meeting, waiting, stopped = _Meeting(workers, hosts), _Pause(workers, pace), 0
     states: dict[tuple[str, str], int] = {}
     for name, message in watch.events():
+        workers.pass_on(name, message)
         match message["event"]:
             case "listening":
                 meeting.arrive(name, message)
@@ -158,20 +169,23 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
         )
 
 
+_OF_PLAN = ("listening", "stage", "tree", "fold", "continues", "done")
+
+
 class _Meeting:
     """The workers are connected when all are ready: a message that comes too early would be lost."""
 
-    def __init__(self, workers: Crew) -> None:
+    def __init__(self, workers: Crew, hosts: Mapping[str, str]) -> None:
         self._workers = workers
+        self._hosts = hosts
         self._peers: dict[str, str] = {}
         self._sequence = 0
 
     def arrive(self, name: str, message: Message) -> None:
-        self._peers[name] = f"127.0.0.1:{message['port']}"
+        self._peers[name] = f"{self._hosts.get(name, '127.0.0.1')}:{message['port']}"
         self._sequence = max(self._sequence, message["sequence"])
         if len(self._peers) == len(self._workers.channels):
-            for channel in self._workers.channels.values():
-                channel.send(order="connect", peers=self._peers, sequence=self._sequence)
+            self._workers.say(order="connect", peers=self._peers, sequence=self._sequence)
 
 
 class _Pause:
@@ -187,14 +201,13 @@ class _Pause:
         if self._pace is not None and self._arrived == len(self._workers.channels):
             self._arrived = 0
             goes_on = self._pace(trees)
-            for channel in self._workers.channels.values():
-                channel.send(order="go", on=goes_on)
+            self._workers.say(order="go", on=goes_on)
 
 
 def attest(spec: Spec, workers: Crew, journal: Journal, manifest: dict[str, Any]) -> None:
     """Let every party sign the run's manifest."""
-    watch = Watch(workers, spec.cluster, stage="attest", last_words=("attested",), beats=True)
-    for channel in workers.channels.values():
-        channel.send(order="attest", manifest=manifest)
+    watch = Watch(workers, spec.cluster, stage="attest", last_words=("attested",), beats=True, phase=("attested",))
+    workers.say(order="attest", manifest=manifest)
     for name, message in watch.events():
+        workers.pass_on(name, message)
         journal.note(name, message)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from runner.cluster.channel import Message
 from runner.cluster.processes import CHECK_LOG, Template
 from runner.cluster.run import Journal
+from runner.cluster.sites import Sites
 from runner.cluster.watch import Watch
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
@@ -33,23 +34,31 @@ class Tables:
     def __init__(self) -> None:
         self._kept: dict[str, _Table] = {}
 
-    def check(self, spec: Spec, folder: Path, template: Template, journal: Journal) -> None:
-        """Check all tables of a run; one that was checked before, and is the same, is not read again.
+    def check(self, spec: Spec, folder: Path, template: Template, journal: Journal, sites: Sites | None = None) -> None:
+        """Check the tables of a run at this site; one that was checked before, and is the same, is not read again.
+
+        Args:
+            sites: of the other organisations, which check theirs; all go on when all have done so.
 
         Raises:
             DataError: where a table breaks its contract.
             ClusterError: where a process died.
         """
-        parties = list(spec.tables())
+        parties = list(spec.tables_here())
         journal.begin("validate")
         memory = {party: os.memfd_create(f"table-{party}") for party in parties}
         crew = template.fork(parties, folder / CHECK_LOG)
+        if sites is not None:
+            with_tables = {party: peer for party, peer in sites.channels.items() if party in spec.tables()}
+            crew.join(with_tables, sites.faults)
         try:
-            watch = Watch(crew, spec.cluster, stage="validate", last_words=("checked",), beats=False)
-            for party, channel in crew.channels.items():
+            words = ("checked",)
+            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=False, phase=words)
+            for party, channel in crew.own().items():
                 channel.send([memory[party]], **self._order(spec, folder, party))
             for party, message in watch.events():
-                if message["event"] == "checked":
+                crew.pass_on(party, message)
+                if message["event"] == "checked" and party not in crew.peers:
                     table = self._kept[party] if message["unchanged"] else _Table(memory.pop(party), message)
                     self._keep(party, table)
                     journal.checked(table.told)

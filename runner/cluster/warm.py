@@ -9,7 +9,7 @@ cluster, the encryption or the policy.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from runner.cluster.channel import Message
 from runner.cluster.offline import ask_forked
 from runner.cluster.processes import CHECK_LOG, START_LOG, Template, conditions
 from runner.cluster.run import Journal, Listener, Outcome, Pace, attest, follow
+from runner.cluster.sites import Agreement, Sites
 from runner.cluster.tables import Tables
 from runner.cluster.workers import Workers
 from runner.errors import Stopped
 from runner.files import make_private_dir
+from runner.policy.decide import Decision, denied_by, require, with_denials
 from runner.spec.model import Cluster as Limits
 from runner.spec.model import Spec
 
@@ -38,6 +40,7 @@ class Cluster:
         self._templates: dict[str, Template] = {}
         self._tables = Tables()
         self._workers: Workers | None = None
+        self._sites: Sites | None = None
         self._ended_by = ""
 
     def __enter__(self) -> Cluster:
@@ -49,6 +52,7 @@ class Cluster:
     def run(
         self,
         spec: Spec,
+        decisions: Sequence[Decision],
         folder: Path,
         listener: Listener,
         describe: Callable[[Outcome], dict[str, Any]],
@@ -58,27 +62,32 @@ class Cluster:
         """Run ``spec`` in ``folder``. Where it fails, none of its processes is left behind.
 
         Args:
+            decisions: what may flow, as far as this site knows.
             describe: makes of the outcome what every party signs: the run's manifest.
             original: the folder of the run that this one repeats.
             pace: is asked, with the number of trees that the run has grown, before each tree but the first whether to
                 go on.
 
         Raises:
+            SpecError, PolicyError: where other sites were given something else, or their parties' grants deny a flow.
             DataError: where a table breaks its contract, or the parties' ids differ.
             ClusterError: where a process could not start, died, or went silent.
             StageError, BundleError: where a stage failed at a party.
             Stopped: where ``pace`` said no; the processes then stay up.
         """
-        for party in spec.parties:
+        for party in spec.parties_here():
             make_private_dir(folder / "parties" / party)
         journal = Journal(listener)
         journal.outcome.reused |= {"processes": False, "keys": False, "tables": [], "alignment": False}
         try:
-            workers = self._prepare(spec, folder, journal)
+            self._ready_templates(spec, folder)
+            agreement = self._agree(spec, decisions, journal)
+            workers = self._prepare(spec, folder, journal, agreement)
             if spec.tables():
-                self._tables.check(spec, folder, self._templates["check"], journal)
+                self._tables.check(spec, folder, self._templates["check"], journal, self._sites)
             journal.begin("open")
-            with workers.job(spec, folder, self._tables, journal, original, pace is not None):
+            nonce = None if agreement is None else agreement.session
+            with workers.job(spec, folder, self._tables, journal, original, pace is not None, nonce):
                 if not self._lasting:
                     self._tables.drop()
                 follow(spec, workers.crew, journal, pace)
@@ -87,6 +96,9 @@ class Cluster:
             raise
         except BaseException as error:
             self._end_workers(f"the run before ended with {type(error).__name__}")
+            if self._sites is not None:
+                self._sites.tell_of_failure(error, journal.stage)
+                self._leave_sites()
             raise
         if not journal.clean:
             self._end_workers("something failed in the run before that nobody waited for")
@@ -103,11 +115,12 @@ class Cluster:
         if self._workers is not None:
             self._workers.leave()
             self._workers = None
+        self._leave_sites()
         self._close_templates()
         self._tables.drop()
 
-    def _prepare(self, spec: Spec, folder: Path, journal: Journal) -> Workers:
-        """Templates that import, and a crew that fits the run: the last one's, if it may go on."""
+    def _ready_templates(self, spec: Spec, folder: Path) -> None:
+        """Templates that import what the run needs."""
         if conditions(spec.cluster) != self._conditions:
             self._end_workers("conditions of the cluster have changed")
             self._close_templates()
@@ -119,14 +132,40 @@ class Cluster:
             self._start("work", folder / START_LOG)
         if self._workers is not None and (why := self._workers.misfit(spec)):
             self._end_workers(why)
+
+    def _agree(self, spec: Spec, decisions: Sequence[Decision], journal: Journal) -> Agreement | None:
+        """With sites of other organisations: connect, and compare what all were given."""
+        if not spec.is_remote():
+            return None
+        journal.begin("agree")
+        if self._sites is None:
+            self._sites = Sites(spec, journal.listener.notice)
+        crew = "" if self._workers is None else self._workers.name
+        agreement = self._sites.agree(spec, crew, denied_by(decisions, self._sites.party))
+        journal.outcome.machines = agreement.machines
+        journal.outcome.decisions = with_denials(decisions, agreement.denied)
+        require(journal.outcome.decisions)
+        if self._workers is not None and not agreement.same_crew:
+            self._end_workers("another site begins with new processes")
+        journal.end("agree")
+        return agreement
+
+    def _prepare(self, spec: Spec, folder: Path, journal: Journal, agreement: Agreement | None) -> Workers:
+        """A crew that fits the run: the last one's, if it may go on."""
         if self._workers is None:
             if self._ended_by:
                 journal.outcome.reused["restarted"] = self._ended_by
                 journal.listener.notice(f"the parties' processes were started anew: {self._ended_by}")
-            self._workers, self._ended_by = Workers(self._templates["work"], spec, folder), ""
+            self._workers = Workers(self._templates["work"], spec, folder, self._sites, agreement)
+            self._ended_by = ""
         else:
             journal.outcome.reused["processes"] = True
         return self._workers
+
+    def _leave_sites(self) -> None:
+        if self._sites is not None:
+            self._sites.close()
+            self._sites = None
 
     def _is_there(self, kind: str) -> bool:
         return kind in self._templates and self._templates[kind].is_there()

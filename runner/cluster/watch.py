@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from runner.cluster.channel import Channel, Message
 from runner.cluster.processes import START_LOG, Crew
@@ -27,9 +27,19 @@ class Watch:
         stage: the stage that the children are in, for messages.
         last_words: the events with which a child's work is finished.
         beats: whether the children send heartbeats once they run.
+        phase: what the drivers of other sites may say meanwhile.
     """
 
-    def __init__(self, crew: Crew, limits: Cluster, *, stage: str, last_words: Collection[str], beats: bool) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        limits: Cluster,
+        *,
+        stage: str,
+        last_words: Collection[str],
+        beats: bool,
+        phase: Collection[str] = (),
+    ) -> None:
         self._crew = crew
         self._limits = limits
         self._last_words = last_words
@@ -41,6 +51,7 @@ class Watch:
         self._used: dict[str, float] = {}
         self._exit_codes: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
+        self._phase = phase
         self._selector = selectors.DefaultSelector()
         for name, channel in {**crew.channels, _TEMPLATE: crew.control}.items():
             self._selector.register(channel, selectors.EVENT_READ, (name, channel))
@@ -51,6 +62,8 @@ class Watch:
         Raises:
             RunnerError: as soon as something is wrong; the caller then ends the processes.
         """
+        for name, peer in self._crew.peers.items():
+            yield from self._take(name, peer.kept(self._phase))
         while self._unfinished:
             ready = self._selector.select(timeout=TICK)
             began = time.monotonic()
@@ -70,9 +83,16 @@ class Watch:
         self._heard = {name: heard + seconds for name, heard in self._heard.items()}
 
     def _read(self, name: str, channel: Channel) -> Iterator[tuple[str, Message]]:
-        messages, standing = channel.receive_ready()
+        peer = self._crew.peers.get(name)
+        messages, standing = channel.receive_ready() if peer is None else peer.read(self._phase)
         if name != _TEMPLATE:
             self._hear(name)
+        yield from self._take(name, messages)
+        if not standing:
+            self._selector.unregister(channel)
+            self._gone(name)
+
+    def _take(self, name: str, messages: Iterable[Message]) -> Iterator[tuple[str, Message]]:
         for message in messages:
             if name == _TEMPLATE and message["crew"] != self._crew.number:
                 continue  # of one that was sent away
@@ -88,9 +108,6 @@ class Watch:
                     if event in self._last_words:
                         self._unfinished.discard(name)
                     yield name, message
-        if not standing:
-            self._selector.unregister(channel)
-            self._gone(name)
 
     def _hear(self, name: str) -> None:
         self._heard[name] = time.monotonic()
@@ -112,7 +129,8 @@ class Watch:
         if name == _TEMPLATE and self._unfinished:
             raise self._death_of(sorted(self._unfinished)[0])
         if name in self._unfinished:
-            self._hear_exit_of(name)
+            if name not in self._crew.peers:
+                self._hear_exit_of(name)
             raise self._death_of(name)
 
     def _hear_exit_of(self, name: str) -> None:
@@ -128,6 +146,13 @@ class Watch:
                         return
 
     def _death_of(self, name: str) -> ClusterError:
+        if name in self._crew.peers:
+            return ClusterError(
+                f"the site of {name} is gone",
+                where=f"party {name}, stage {self._stages[name]}",
+                why="its connection broke, and did not come back in time",
+                fix=f"ask {name}'s operator; raise cluster.grace where the network is cut for longer",
+            )
         code = self._exit_codes.get(name)
         if code is None:
             why = "its connection broke"
@@ -142,6 +167,8 @@ class Watch:
 
     def _check_clock(self) -> None:
         now = time.monotonic()
+        if not self._crew.faults.empty():
+            raise self._crew.faults.get()
         if self._secondary is not None and (now > self._secondary[0] or not self._unfinished):
             raise self._secondary[1]
         for name in sorted(self._unfinished):
@@ -153,7 +180,7 @@ class Watch:
                     fix="raise cluster.stage_timeout or cluster.start_timeout, or see what holds the party up",
                 )
             silence = now - self._heard.get(name, now)
-            if self._beats and silence > self._limits.silence_timeout:
+            if self._beats and name not in self._crew.peers and silence > self._limits.silence_timeout:
                 if self._is_busy(name, silence):
                     self._hear(name)
                     continue

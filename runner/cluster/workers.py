@@ -17,6 +17,8 @@ import msgspec
 
 from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
 from runner.cluster.run import Journal
+from runner.cluster.site import listen_of
+from runner.cluster.sites import Agreement, Sites, identity_of
 from runner.cluster.tables import Tables
 from runner.cluster.tls import LIFETIME, make_identities
 from runner.files import PRIVATE_DIR, canonical_json
@@ -29,18 +31,33 @@ MOST_SECONDS = LIFETIME.total_seconds() / 7  # of a crew: its certificates outla
 class Workers:
     """A crew of workers, and what the driver knows of it."""
 
-    def __init__(self, template: Template, spec: Spec, folder: Path) -> None:
-        hosts = {party: [party] for party in spec.parties}
+    def __init__(
+        self,
+        template: Template,
+        spec: Spec,
+        folder: Path,
+        sites: Sites | None = None,
+        agreement: Agreement | None = None,
+    ) -> None:
+        hosts = {party: [party] for party in spec.parties_here()}
         self._hosts = {ALL_PARTIES: list(spec.parties)} if spec.cluster.mode == "debug" else hosts
         self._settings = _lasting_settings(spec)
         self._began = time.monotonic()
         self._identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
-        self._name = secrets.token_hex(32)
+        self.name = secrets.token_hex(32)
+        if sites is not None and agreement is not None:
+            self._identities = {sites.party: identity_of(sites.credentials)}
+            self.name = agreement.session
         # A Unix socket's path must be short, and a run folder's may be long.
         self._sockets = tempfile.TemporaryDirectory(prefix="sgb-", dir=memory_folder())
         self._jobs = 0
         self._aligned: set[str] = set()
+        self._relay = None
+        if sites is not None and agreement is not None:
+            self._relay = sites.relay(spec, agreement, Path(self._sockets.name))
         self.crew = template.fork(self._hosts, folder / START_LOG)
+        if sites is not None:
+            self.crew.join(sites.channels, sites.faults)
 
     def misfit(self, spec: Spec) -> str:
         """Why the crew cannot carry out a run, or nothing."""
@@ -53,25 +70,41 @@ class Workers:
     def leave(self) -> None:
         """Let the workers go, which have nothing to do."""
         self.crew.leave()
-        self._sockets.cleanup()
+        self._tidy()
 
     def end(self) -> None:
         """End the workers, whatever they are at."""
         self.crew.end()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if self._relay is not None:
+            self._relay.close()
         self._sockets.cleanup()
 
     @contextmanager
     def job(
-        self, spec: Spec, folder: Path, tables: Tables, journal: Journal, original: Path | None, paced: bool
+        self,
+        spec: Spec,
+        folder: Path,
+        tables: Tables,
+        journal: Journal,
+        original: Path | None,
+        paced: bool,
+        nonce: str | None = None,
     ) -> Iterator[None]:
-        """Give every worker its job."""
+        """Give every worker its job. ``nonce`` is what all sites agreed on, where there are several."""
         self._jobs += 1
         sockets = Path(self._sockets.name) / str(self._jobs)
         sockets.mkdir(mode=PRIVATE_DIR)
         alignment = self._alignment(spec, tables)
         journal.outcome.reused["alignment"] = alignment in self._aligned
-        nonce = secrets.token_hex(32)
-        for name, channel in self.crew.channels.items():
+        if self._relay is not None:
+            self._relay.serve(str(self._jobs), "psi")
+            self._relay.serve(f"spu-{self._jobs - 1}", "spu")
+        nonce = nonce or secrets.token_hex(32)
+        listen = listen_of(spec) if self.crew.peers else None
+        for name, channel in self.crew.own().items():
             parties = self._hosts[name]
             with_tables = [party for party in parties if party in spec.tables()]
             channel.send(
@@ -81,7 +114,8 @@ class Workers:
                 spec=spec_values(spec),
                 folder=str(folder),
                 nonce=nonce,
-                crew=self._name,
+                crew=self.name,
+                listen=None if listen is None else [listen[0], listen[1] and listen[1] + 1],
                 identity=self._identities[name]._asdict() if self._identities else None,
                 log=self.crew.log_of(name),
                 sockets=str(sockets),
@@ -116,6 +150,7 @@ def _lasting_settings(spec: Spec) -> dict[str, Any]:
         "cluster": {name: cluster[name] for name in ("mode", "ports", "message_timeout", "stage_timeout")},
         "crypto": msgspec.to_builtins(spec.crypto),
         "policy": msgspec.to_builtins(spec.policy),
+        "site": msgspec.to_builtins(spec.site),
     }
 
 

@@ -90,7 +90,7 @@ def build_contract(spec: Spec, party: str) -> Contract:
     Raises:
         DataError: where the file, the class or one of its columns is not there.
     """
-    reference = spec.data.tables[party].contract
+    reference = spec.data.contract_of(party)
     where = f"data.tables.{party}.contract = {reference}"
     named = columns_of(spec, party)
     schema = copy.deepcopy(_load(party, reference))

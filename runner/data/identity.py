@@ -39,7 +39,7 @@ def table_identity(spec: Spec, party: str, shown: bool) -> str | None:
     values["data"]["tables"] = values["data"]["tables"][party]
     try:
         files = b"" if spec.data.is_drawn() else files_digest(find_files(table.path or "", party))
-        contract = file_digest(contract_path(table.contract))
+        contract = file_digest(contract_path(spec.data.contract_of(party)))
     except (DataError, OSError):
         return None
     return hashlib.sha256(canonical_json([values, files.hex(), contract.hex(), shown])).hexdigest()

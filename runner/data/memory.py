@@ -73,7 +73,7 @@ def memory_for(spec: Spec) -> int:
     """Bytes that one party's table may take."""
     if spec.data.max_memory is not None:
         return int(spec.data.max_memory * GIB)
-    return int(free_memory() * SHARE / max(1, len(spec.tables())))
+    return int(free_memory() * SHARE / max(1, len(spec.tables_here())))
 
 
 def free_memory() -> int:

@@ -37,14 +37,21 @@ class Lasting:
         identity: the party's certificate, key and authority; None where all parties are in this process.
         meet: called with the port that was bound and the number of SecretFlow's next object; returns, once all parties
             are ready, their addresses and the number that all go on from.
+        listen: host and port for the connection to the others; None: the loopback, and what ``cluster.ports`` says.
         on_interrupt: takes SIGINT in place of SecretFlow, which says with it that something failed in a thread.
     """
 
     def __init__(
-        self, name: str, identity: Identity | None, meet: Meet, on_interrupt: Callable[[int, Any], Any]
+        self,
+        name: str,
+        identity: Identity | None,
+        meet: Meet,
+        on_interrupt: Callable[[int, Any], Any],
+        listen: tuple[str, int] | None = None,
     ) -> None:
         self._name = name
         self._identity = identity
+        self._listen = listen
         self._meet = meet
         self._on_interrupt = on_interrupt
         self._started = False
@@ -65,9 +72,10 @@ class Lasting:
             if not self._started:
                 start_debug(spec.party_order())
         elif self._proxy is None:
-            address = ("127.0.0.1", spec.cluster.ports.get(party, 0))
+            address = self._listen or ("127.0.0.1", spec.cluster.ports.get(party, 0))
             more = SPU_TYPES if spec.needs_spu() else frozenset()
-            proxy = secure_proxy(self._identity, address, lambda port: self._meet(port, 0)[0], more, keep)
+            pins = {name: known.tls_pin for name, known in spec.parties.items() if known.tls_pin is not None}
+            proxy = secure_proxy(self._identity, address, lambda port: self._meet(port, 0)[0], more, keep, pins)
             self._proxy = start_production(spec, party, self._name, proxy)
         else:
             self._proxy.begin_job(SPU_TYPES if spec.needs_spu() else frozenset(), keep)

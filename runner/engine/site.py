@@ -130,8 +130,7 @@ def open_site(
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))
     site = Site(party, own, keys, audit, emit, table, original=original)
     if table is not None:
-        settings = spec.data.tables[party]
         site.facts["validate"] = {"table": table.digest(site.derive("table"))}
         site.note("validate", "file", table.source)
-        site.note("validate", "contract", file_digest(contract_path(settings.contract)))
+        site.note("validate", "contract", file_digest(contract_path(spec.data.contract_of(party))))
     return site

@@ -22,10 +22,11 @@ from secretflow.distributed.fed.exception import FedRemoteError
 from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
 from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 
-from runner.cluster.tls import Identity, host_name
+from runner.cluster.tls import Identity
 from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
 from runner.files import write_bytes
+from runner.keys.pki import host_name, pin_of_pem
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 Peers = Mapping[str, str]  # party → host:port
@@ -40,6 +41,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
     meet: Meet
     allowed: Names
     keep: Path | None
+    pins: Mapping[str, str]
     port: int
 
     def __init__(self, addresses: Any, party: str, job_name: str, tls_config: Any, proxy_config: Any) -> None:
@@ -108,14 +110,22 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
 
     def SendData(self, request: Any, context: Any) -> Any:
         """A message arrived: file it under the party that the connection's certificate names."""
-        names = context.auth_context().get("x509_subject_alternative_name", [])
-        sender = next((self._senders[name.decode()] for name in names if name.decode() in self._senders), None)
+        sender = self._sender(context.auth_context())
         if sender is None or request.job_name != self._job_name:
             return fed_pb2.SfFedProxySendDataResponse(code=417, result="not a party of this run")
         with self._arrived:
             self._inbox[sender, request.seq_id] = request.data
             self._arrived.notify_all()
         return fed_pb2.SfFedProxySendDataResponse(code=200, result="OK")
+
+    def _sender(self, shown: Mapping[str, list[bytes]]) -> str | None:
+        """The party whose certificate a connection came by; None where it is no party's, or not of its pinned key."""
+        names = [name.decode() for name in shown.get("x509_subject_alternative_name", [])]
+        sender = next((self._senders[name] for name in names if name in self._senders), None)
+        pinned = self.pins.get(sender) if sender is not None else None
+        if pinned is not None and pinned != pin_of_pem(shown["x509_pem_cert"][0]):
+            return None
+        return sender
 
     def recv(self, src_party: str, seq_id: int) -> Any:
         """Wait for a message that ``src_party`` itself sent. A dead peer ends the wait through the control channel."""
@@ -146,6 +156,7 @@ def secure_proxy(
     meet: Meet,
     more_types: Names = frozenset(),
     keep: Path | None = None,
+    pins: Mapping[str, str] | None = None,
 ) -> type[SecureProxy]:
     """The proxy class for one party of one run; SecretFlow makes the instance.
 
@@ -155,6 +166,7 @@ def secure_proxy(
         meet: called with the port that was bound; returns every party's address once all are listening.
         more_types: what messages may hold besides the types of SGB.
         keep: a folder that gets a copy of every message that reaches the party, for an auditor to look into.
+        pins: party → the pin of the key that its certificate must have; a party that is not there may have any.
     """
     settings = {
         "identity": identity,
@@ -162,6 +174,7 @@ def secure_proxy(
         "meet": staticmethod(meet),
         "allowed": ALLOWED | more_types,
         "keep": keep,
+        "pins": pins or {},
     }
     return type("RunProxy", (SecureProxy,), settings)
 

@@ -38,7 +38,7 @@ def open_keyring(party: str, settings: Party, run_secret: bytes | None = None, *
     if settings.key_env is not None:
         where = f"parties.{party}.key_env = {settings.key_env}"
         secret = _secret_of(read_variable(settings.key_env, party, where), party, where)
-    elif not make and not Path(settings.key_file).exists():
+    elif not make and not settings.key_path().exists():
         raise BundleError(
             f"there is no key of {party}",
             where=f"parties.{party}.key_file = {settings.key_file}",
@@ -46,13 +46,13 @@ def open_keyring(party: str, settings: Party, run_secret: bytes | None = None, *
             fix=f"restore the key file, or say where it is: parties.{party}.key_file=…",
         )
     else:
-        secret = load_secret(party, Path(settings.key_file), settings.passphrase_env)
+        secret = load_secret(party, settings.key_path(), settings.passphrase_env)
     return Keyring(party, secret, run_secret, _former_keys(party, home_of(settings) / FORMER_KEYS))
 
 
 def home_of(settings: Party) -> Path:
     """The folder of what a party keeps from run to run: its key, its grants, the keys of the parties that it knows."""
-    return Path(settings.key_file).parent
+    return settings.key_path().parent
 
 
 def _former_keys(party: str, path: Path) -> list[Former]:

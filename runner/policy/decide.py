@@ -6,7 +6,7 @@ only if each of them allows it. What none of their lines names is denied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from runner.errors import PolicyError
@@ -62,6 +62,35 @@ def denied(decision: Decision) -> PolicyError:
     )
 
 
+def denied_by(decisions: Iterable[Decision], party: str) -> list[list[str]]:
+    """The flows that a party's own grants deny, as its site tells the others: the flow's fields, and the line."""
+    return [
+        [*_fields(decision.flow), decision.line.rpartition(": ")[2]]
+        for decision in decisions
+        if decision.changed_by == _granting(party)
+    ]
+
+
+def with_denials(decisions: Iterable[Decision], denied: Mapping[str, Iterable[Sequence[str]]]) -> tuple[Decision, ...]:
+    """The same decisions, but for the flows that the grants of other sites' parties deny."""
+    lines = {tuple(flow): (party, line) for party in sorted(denied) for *flow, line in denied[party]}
+    found = []
+    for decision in decisions:
+        party, line = lines.get(_fields(decision.flow), ("", ""))
+        if party:
+            decision = Decision(decision.flow, False, f"{party}'s grants: {line}", _granting(party))
+        found.append(decision)
+    return tuple(found)
+
+
+def _fields(flow: Flow) -> tuple[str, ...]:
+    return (flow.stage, flow.kind, flow.form, flow.sender, flow.receiver)
+
+
+def _granting(party: str) -> str:
+    return f"{party}'s own grants"
+
+
 def floor(spec: Spec, grants: Mapping[str, Grants], name: str) -> int:
     """The strictest ``min_rows`` or ``min_batch`` of the run's policy and all grants."""
     return max(int(getattr(policy, name)) for policy in (spec.policy, *(given.policy for given in grants.values())))
@@ -70,13 +99,15 @@ def floor(spec: Spec, grants: Mapping[str, Grants], name: str) -> int:
 def _decide(flow: Flow, spec: Spec, grants: Mapping[str, Grants]) -> Decision:
     if flow.kind in ("protocol", "shares"):
         return Decision(flow, {flow.sender, flow.receiver} <= {*spec.parties, SPU}, PROTOCOL_LINE)
-    receiver = spec.viewer() if flow.receiver == TERMINAL else flow.receiver
+    receiver = flow.receiver
+    if receiver == TERMINAL:  # with a site for each party, a value is shown where it is
+        receiver = flow.sender if spec.is_remote() else spec.viewer()
     if (line := _lacking(spec.policy, flow, receiver, spec)) is not None:
         return Decision(flow, False, f"policy.{line}")
     for party in spec.party_order():
         given = grants.get(party)
         if given is not None and (line := _lacking(given.policy, flow, receiver, spec)) is not None:
-            return Decision(flow, False, f"{given.source}: {line}", f"{party}'s own grants")
+            return Decision(flow, False, f"{given.source}: {line}", _granting(party))
     return Decision(flow, True, f"policy.{_naming(flow)}")
 
 

@@ -109,7 +109,8 @@ def _align(spec: Spec) -> Iterator[Flow]:
     if spec.align.selects_rows():
         yield from _everybody(spec, "align", "ids", ID_TYPE)
         yield from matching_flows(spec)
-        yield Flow("align", "row_counts", COMMON_ROWS, spec.viewer(), TERMINAL, needed=False)
+        for party in spec.viewers():
+            yield Flow("align", "row_counts", COMMON_ROWS, party, TERMINAL, needed=False)
     yield from _everybody(spec, "align", "ids", IDS)
     for party in spec.data.tables:
         yield Flow("align", "row_counts", ROW_COUNT, party, TERMINAL, needed=False)

@@ -29,7 +29,7 @@ def load_grants(spec: Spec, parties: Iterable[str]) -> dict[str, Grants]:
     """
     found = {}
     for party in parties:
-        path = Path(spec.parties[party].key_file).parent / GRANTS
+        path = spec.parties[party].key_path().parent / GRANTS
         if _is_there(party, path):
             found[party] = Grants(_read(party, path), str(path))
     return found

@@ -18,13 +18,15 @@ import msgspec
 from runner.bundle.layout import bundle_folder
 from runner.bundle.manifest import read_manifest
 from runner.cluster.run import Outcome
+from runner.environment import code_identity, machine, shared_software, source_digest, versions
 from runner.errors import BundleError
 from runner.files import canonical_json, file_digest, write_json
 from runner.policy.decide import Decision
-from runner.provenance.environment import code_identity, machine, versions
+from runner.policy.flows import TERMINAL
 from runner.provenance.folder import CONFIG, OVERRIDES, SPEC
 from runner.spec.identity import HOW_NOT_WHAT, spec_digest, spec_values
 from runner.spec.model import Spec
+from runner.spec.shared import shared_values
 
 MANIFEST = "manifest.json"
 SNAPSHOT = (SPEC, CONFIG, OVERRIDES)  # what a run is repeated from
@@ -33,24 +35,26 @@ SNAPSHOT = (SPEC, CONFIG, OVERRIDES)  # what a run is repeated from
 def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, folder: Path) -> dict[str, Any]:
     """The part of the manifest that repeats. Digests of a party's things are under that party's key."""
     source = Path(folder if spec.model is None else spec.model)
-    values = spec_values(spec)
+    values = shared_values(spec) if spec.is_remote() else spec_values(spec)
     for name in HOW_NOT_WHAT:
-        del values[name]
+        values.pop(name, None)
     values["parties"] = sorted(values["parties"])
+    # What is shown at one site is no matter of the others.
+    stated = [d for d in decisions if not (spec.is_remote() and d.flow.receiver == TERMINAL)]
     return {
         "spec": values,
         "spec_digest": spec_digest(spec),
         "party_order": list(spec.party_order()),
         "seeds": {"sgb.seed": spec.sgb.seed, "data.split.key": spec.data.split.key},
-        "rows": outcome.rows,
+        "rows": {} if spec.is_remote() else outcome.rows,
         "align": {"method": spec.align.method, "protocol": spec.align.psi_protocol(len(spec.parties))},
         "plan": ["validate", *spec.stages()],
         "stages": {stage: outcome.facts.get(stage, {}) for stage in ("validate", *spec.stages())},
         "model": _bundle_id(source, spec) if {"save", "load"} & set(spec.stages()) else None,
-        "policy": [{**d.flow._asdict(), "allowed": d.allowed, "line": d.line} for d in decisions],
-        "code": code_identity(),
-        "versions": versions(),
-        "machine": machine(),
+        "policy": [{**d.flow._asdict(), "allowed": d.allowed, "line": d.line} for d in stated],
+        "code": {"source": source_digest()} if spec.is_remote() else code_identity(),
+        "versions": shared_software() if spec.is_remote() else versions(),
+        "machine": outcome.machines or machine(),
     }
 
 
@@ -178,10 +182,10 @@ def _encryption(spec: Spec, sent: Mapping[str, Mapping[str, Mapping[str, int]]])
     return {
         "scheme": spec.crypto.scheme,
         "key_bits": spec.crypto.key_bits,
-        "ciphertexts_sent": counted if spec.cluster.mode == "local" else None,
+        "ciphertexts_sent": counted if spec.cluster.mode != "debug" else None,
     }
 
 
 def _bundle_id(source: Path, spec: Spec) -> str:
-    holder = spec.label.holder
-    return read_manifest(bundle_folder(source, spec.trained_as(holder)), holder).bundle
+    here = spec.parties_here()[0]
+    return read_manifest(bundle_folder(source, spec.trained_as(here)), here).bundle

@@ -37,8 +37,10 @@ def summarise(spec: Spec, outcome: Outcome, manifest: Mapping[str, Any], folder:
         lines += [f"Folds        {spec.cv.folds}, {_dealt(spec)}", f"Metrics      {_metrics(spec, outcome)}"]
     elif "predict" in stages:
         recipients = ", ".join(spec.prediction_recipients())
-        lines.append(f"Predictions  at {recipients} and nobody else:")
-        lines += [f"             {folder}/parties/{p}/predictions.parquet" for p in spec.prediction_recipients()]
+        elsewhere = not set(spec.prediction_recipients()) & set(spec.parties_here())
+        lines.append(f"Predictions  at {recipients} and nobody else{'' if elsewhere else ':'}")
+        here = [party for party in spec.prediction_recipients() if party in spec.parties_here()]
+        lines += [f"             {folder}/parties/{party}/predictions.parquet" for party in here]
         lines.append(f"Metrics      {_metrics(spec, outcome)}")
     if "export" in stages:
         lines += _export(spec, model, folder)
@@ -63,7 +65,7 @@ def _export(spec: Spec, model: str, folder: Path) -> list[str]:
     """What was written, and where."""
     at = spec.assembles_at()
     whose = "each party's own part" if at is None else "the complete model"
-    written = spec.party_order() if at is None else (at,)
+    written = spec.parties_here() if at is None else tuple({at} & set(spec.parties_here()))
     return [
         f"Exported     model {model} for {spec.export.format}, {whose}:",
         *(f"             {folder}/parties/{party}/export/" for party in written),
@@ -71,7 +73,7 @@ def _export(spec: Spec, model: str, folder: Path) -> list[str]:
 
 
 FLAGS = ("--config-dir", "-cd")
-ABOUT_KEYS = ("parties", "outputs")
+ABOUT_KEYS = ("parties", "outputs", "self_party", "site", "cluster=remote")
 ABOUT_PARTIES = (*ABOUT_KEYS, "data", "align", "policy", "cluster", "experiment")
 ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from runner.spec.model import Spec
 
 TITLES = {
+    "agree": "agree on plan",
     "validate": "check tables",
     "open": "open cluster",
     "align": "align ids",

@@ -12,5 +12,6 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 PartyName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,30}\Z")]
+Digits = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Seconds = Annotated[float, Meta(gt=0)]

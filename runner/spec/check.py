@@ -14,6 +14,7 @@ from runner.spec.check_output import check_budget, check_output
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
 from runner.spec.check_privacy import check_privacy
+from runner.spec.check_site import check_site
 from runner.spec.check_source import check_sources
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.check_tracking import check_tracking
@@ -39,6 +40,7 @@ def check(spec: Spec) -> None:
         SpecError: naming the first contradiction.
     """
     _check_parties(spec)
+    check_site(spec)
     check_sources(spec)
     check_align(spec)
     check_label(spec)

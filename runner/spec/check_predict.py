@@ -80,7 +80,7 @@ def _check_evaluate(spec: Spec) -> None:
 
 def _check_own_rows(spec: Spec) -> None:
     for party in spec.prediction_recipients():
-        if party in spec.data.tables and spec.data.tables[party].owns is None:
+        if party in spec.tables_here() and spec.data.tables[party].owns is None:
             raise SpecError(
                 f"{party}'s table marks no rows as its own",
                 where=f"data.tables.{party}.owns",

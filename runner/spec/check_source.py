@@ -16,7 +16,7 @@ def check_sources(spec: Spec) -> None:
     for party, table in spec.data.tables.items():
         where = f"data.tables.{party}"
         _refuse_credentials(party, table, where)
-        _check_place(spec, table, where)
+        _check_place(spec, party, table)
         _check_csv(table, where)
         _check_sql(table.source, f"{where}.source")
         _check_columns(table.source, f"{where}.source")
@@ -84,7 +84,8 @@ def _check_drawn(spec: Spec) -> None:
         )
 
 
-def _check_place(spec: Spec, table: Table, where: str) -> None:
+def _check_place(spec: Spec, party: str, table: Table) -> None:
+    where = f"data.tables.{party}"
     given = [name for name, value in (("path", table.path), ("source.sql", table.source.sql)) if value is not None]
     if spec.data.is_drawn():
         if given:
@@ -94,6 +95,8 @@ def _check_place(spec: Spec, table: Table, where: str) -> None:
                 why="data.rows is set, so the tables are made up",
                 fix="remove it, or remove data.rows and data.features",
             )
+    elif not given and party not in spec.parties_here():
+        return
     elif len(given) != 1:
         raise SpecError(
             f"{where} has {'two places' if given else 'no place'} to read from",

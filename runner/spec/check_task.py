@@ -80,13 +80,16 @@ def _check_import(spec: Spec) -> None:
         return
     for party in folders or ():
         require_known(party, spec.parties, f"import_from.{party}")
-    for party in spec.party_order():
+    here = sorted(spec.parties_here())
+    for party in here:
         if party not in (folders or {}):
             raise SpecError(
                 f"{party}'s part of the model is not given",
                 where=f"import_from.{party}",
                 why="each party brings the folder that SecretFlow's save_model wrote for it",
-                fix="write import_from={" + ", ".join(f"{party}: <folder>" for party in sorted(spec.parties)) + "}",
+                fix="write import_from={"
+                + ", ".join(f"{party}: <folder>" for party in sorted(spec.parties_here()))
+                + "}",
             )
 
 

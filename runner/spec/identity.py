@@ -9,8 +9,9 @@ import msgspec
 
 from runner.files import canonical_json
 from runner.spec.model import Spec
+from runner.spec.shared import shared_values
 
-HOW_NOT_WHAT = ("cluster", "outputs", "train", "resume", "report", "sweep", "tune", "tracking")
+HOW_NOT_WHAT = ("cluster", "self_party", "site", "outputs", "train", "resume", "report", "sweep", "tune", "tracking")
 
 NOT_TRAINING = (*HOW_NOT_WHAT, "task", "model", "roles", "predict", "explain", "evaluate", "policy")
 
@@ -26,15 +27,22 @@ def spec_digest(spec: Spec) -> str:
 
     Left out: where outputs go, where the parties keep their keys, and what decides how a run is carried out and not
     what it computes: the cluster section (a test holds ``local`` and ``debug`` to the same model bits), checkpoints,
-    going on from one, and the report; and the budget of privacy, which lets a run start or stops it.
+    going on from one, and the report; and the budget of privacy, which lets a run start or stops it. With
+    ``cluster=remote`` it is the same at all sites: what is a site's own, such as where its table lies, does not count.
     """
-    values = spec_values(spec)
+    return hashlib.sha256(canonical_json(identity_values(spec))).hexdigest()
+
+
+def identity_values(spec: Spec) -> dict[str, Any]:
+    """The settings that the digest is taken of, as plain JSON values."""
+    values = shared_values(spec) if spec.is_remote() else spec_values(spec)
     for name in HOW_NOT_WHAT:
-        del values[name]
-    del values["data"]["max_memory"], values["policy"]["privacy"]
+        values.pop(name, None)
+    values["data"].pop("max_memory", None)
+    del values["policy"]["privacy"]
     values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
-    return hashlib.sha256(canonical_json(values)).hexdigest()
+    return values
 
 
 def evaluation_digest(spec: Spec) -> str:
@@ -66,6 +74,8 @@ def training_digest(spec: Spec) -> str:
     del values["data"]["max_memory"]
     for table in values["data"]["tables"].values():
         del table["path"], table["source"]
+    if spec.is_remote():
+        values["data"]["tables"] = sorted(values["data"]["tables"])
     if spec.sgb.shuffle == "shared":
         values["process"] = spec.cluster.mode
     return hashlib.sha256(canonical_json(values)).hexdigest()

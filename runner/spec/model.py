@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from runner.errors import SpecError
 from runner.spec.align import Align
-from runner.spec.base import PartyName, Seconds, Section, Share
+from runner.spec.base import Digits, PartyName, Seconds, Section, Share
 from runner.spec.drift import Drift
 from runner.spec.label import NONE, SAME, Label
 from runner.spec.policy import ALL, Policy
 from runner.spec.prepare import Prepare
 from runner.spec.privacy import NoPrivacy, Privacy
 from runner.spec.sgb import SgbSettings
+from runner.spec.site import Address, Site
 from runner.spec.source import Drawn, Source
 from runner.spec.sweep import Sweep, Tracking, Tune
 
@@ -57,12 +60,31 @@ class Party(Section, frozen=True, kw_only=True):
     ``key_env`` names an environment variable that holds the key (64 hexadecimal digits) instead of the file;
     ``passphrase_env`` one that holds the passphrase that locks the file. ``public_key`` (64 hexadecimal digits) pins
     the key with which the party signs; without it, the others believe the first one that they see.
+    With ``cluster=remote`` a site knows its own party's key file only; ``address`` is where the others reach the
+    party's driver, and ``tls_pin`` (64 hexadecimal digits) pins the key of its certificate.
     """
 
-    key_file: str
+    key_file: str | None = None
     key_env: str | None = None
     passphrase_env: str | None = None
-    public_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
+    public_key: Digits | None = None
+    address: Address | None = None
+    tls_pin: Digits | None = None
+
+    def key_path(self) -> Path:
+        """Where its key is.
+
+        Raises:
+            SpecError: where the settings do not say so, as those of a party of another site.
+        """
+        if self.key_file is None:
+            raise SpecError(
+                "a party has no key file",
+                where="parties.<name>.key_file",
+                why="a party's keys and seeds come from it, and nothing is done for a party without it",
+                fix="set parties.<name>.key_file, or site=<name> for the party of this site",
+            )
+        return Path(self.key_file)
 
 
 class Table(Section, frozen=True, kw_only=True):
@@ -72,10 +94,11 @@ class Table(Section, frozen=True, kw_only=True):
     ``source`` says how it is read, or names a query in its place.
     ``ignore`` names columns of the contract that are no features, such as labels that this run does not use.
     ``owns`` names a boolean column that marks the rows of the party's own customers, for ``own_rows`` predictions.
+    With ``cluster=remote`` a site knows these settings of its own party's table only.
     """
 
     path: str | None = None
-    contract: str
+    contract: str | None = None
     source: Source = field(default_factory=Source)
     ignore: tuple[str, ...] = ()
     owns: str | None = None
@@ -111,6 +134,22 @@ class Data(Drawn, frozen=True, kw_only=True):
     def id_columns(self) -> tuple[str, ...]:
         """The columns that identify a row, in their order."""
         return (self.id,) if isinstance(self.id, str) else self.id
+
+    def contract_of(self, party: str) -> str:
+        """The contract of the party's table.
+
+        Raises:
+            SpecError: where there is none, as for a party of another site.
+        """
+        contract = self.tables[party].contract
+        if contract is None:
+            raise SpecError(
+                f"{party}'s table has no contract",
+                where=f"data.tables.{party}.contract",
+                why="a table is read by its contract",
+                fix=f"set data.tables.{party}.contract=<file.py:Class> or <file.yaml:Name>",
+            )
+        return contract
 
     def is_drawn(self) -> bool:
         """Whether the tables are made up, and none is read."""
@@ -213,9 +252,11 @@ class Cluster(Section, frozen=True, kw_only=True):
     ``threads`` bounds the pools of threads in each process, ``hash_seed`` is Python's for sets of texts, and with
     ``shuffle_rows`` tables are read with their rows in a random order: none of them changes a result.
     With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
+    With mode ``remote`` this site runs one party: ``wait_for_peers`` seconds for the other sites to come, ``grace``
+    seconds for which a connection to one may be cut; ``insecure``, which is only typed, leaves out TLS.
     """
 
-    mode: Literal["local", "debug"] = "local"
+    mode: Literal["local", "debug", "remote"] = "local"
     viewer: PartyName | None = None
     ports: dict[PartyName, Annotated[int, Meta(ge=1, le=65535)]] = field(default_factory=dict)
     start_timeout: Seconds = 180.0
@@ -226,6 +267,9 @@ class Cluster(Section, frozen=True, kw_only=True):
     threads: Annotated[int, Meta(ge=1)] | None = None
     hash_seed: Annotated[int, Meta(ge=0, lt=2**32)] | None = None
     shuffle_rows: bool = False
+    wait_for_peers: Seconds = 300.0
+    grace: Annotated[float, Meta(ge=1)] = 10.0
+    insecure: bool = False
 
 
 class Spec(Section, frozen=True, kw_only=True):
@@ -257,11 +301,28 @@ class Spec(Section, frozen=True, kw_only=True):
     roles: dict[PartyName, PartyName] = field(default_factory=dict)
     resume: str | None = None
     import_from: dict[PartyName, str] | None = None
+    self_party: PartyName | None = None
+    site: Site = field(default_factory=Site)
     outputs: str = "outputs"
 
     def party_order(self) -> tuple[str, ...]:
         """The canonical order: label holder first, then by name. SGB's model depends on it."""
         return (self.label.holder, *sorted(set(self.parties) - {self.label.holder}))
+
+    def is_remote(self) -> bool:
+        """Whether each party runs at a site of its own, and this is one of them."""
+        return self.cluster.mode == "remote"
+
+    def parties_here(self) -> tuple[str, ...]:
+        """The parties whose processes run at this site, in canonical order: all, or in remote mode its own."""
+        if self.is_remote():
+            return (self.self_party,) if self.self_party is not None else ()
+        return self.party_order()
+
+    def tables_here(self) -> dict[str, Table]:
+        """The tables that the plan reads at this site."""
+        here = self.parties_here()
+        return {party: table for party, table in self.tables().items() if party in here}
 
     def trained_as(self, party: str) -> str:
         """The name that ``party`` had in the training of ``model``."""
@@ -337,6 +398,11 @@ class Spec(Section, frozen=True, kw_only=True):
         """The parties that get predictions, in canonical order."""
         return tuple(party for party in self.party_order() if self.policy.predictions.includes(party))
 
+    def viewers(self) -> tuple[str, ...]:
+        """The parties at whose terminals something is shown: one, or with a site for each party all of them."""
+        return self.party_order() if self.is_remote() else (self.viewer(),)
+
     def viewer(self) -> str:
-        """The party through whose eyes the terminal speaks: ``cluster.viewer``, or the label holder."""
-        return self.cluster.viewer or self.label.holder
+        """The party whose terminal this is: a site's own, else ``cluster.viewer`` or the label holder."""
+        own = self.self_party if self.is_remote() else None
+        return own or self.cluster.viewer or self.label.holder

@@ -21,6 +21,7 @@ PATTERNS = {  # of texts, in words
     r"^[A-Za-z_][A-Za-z0-9_]*\Z": "the name of an environment variable",
     r"^[\x01-\x7f]\Z": "one character (ASCII)",
     r"^[0-9a-f]{64}\Z": "64 hexadecimal digits",
+    r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}\Z": "host:port",
 }
 
 

@@ -69,7 +69,7 @@ KEYS = tuple(name for name in Request.__struct_fields__ if name != SWEEP)  # tho
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), f"{SWEEP}=", "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
 HEEDED: dict[str, tuple[str, ...]] = {
-    "verify": ("parties", "outputs="),
+    "verify": ("parties", "outputs=", "site", "self_party=", "cluster=remote"),
     "rekey": ("parties", "outputs="),
     "ledger": ("parties", "outputs="),
     "diff": (),

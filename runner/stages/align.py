@@ -134,8 +134,8 @@ def _keep(context: Context, rows: Mapping[str, PYUObject]) -> None:
     context.gate.finish([context.at(party, describe, places) for party, places in rows.items()])
     kept = {party: context.at(party, keep, places) for party, places in rows.items()}
     context.gate.finish(list(kept.values()))
-    viewer = kept[spec.viewer()]
-    context.gate.finish([context.gate.show(viewer, stage="align", kind="row_counts", form=COMMON_ROWS)])
+    for party in spec.viewers():
+        context.gate.finish([context.gate.show(kept[party], stage="align", kind="row_counts", form=COMMON_ROWS)])
 
 
 def _too_few(site: Site, common: int, floor: int, where: str) -> DataError:

@@ -214,7 +214,7 @@ def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:
         config.pop("hydra", None)
     config = settle(config, overrides)
     spec = to_spec(config)
-    decisions = decide(spec, load_grants(spec, spec.parties))
+    decisions = decide(spec, load_grants(spec, spec.parties_here()))
     require(decisions)
     look_at_earlier(spec)
     return Prepared(spec, decisions, config, choices)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from runner.engine.site import Site
 from runner.errors import SecurityError
 from runner.files import canonical_json, file_digest, write_json
 from runner.keys.keyring import Keyring
+from runner.keys.statement import rest_digest, signed_text
 from runner.worker.difference import DIFFERENCES
 
 MANIFEST = "manifest.json"
@@ -54,18 +54,6 @@ def attest(site: Site, manifest: dict[str, Any], sent: Mapping[str, Any]) -> dic
     signature = {**signed, "key": site.keys.public, "signature": site.keys.sign(signed_text(signed))}
     write_json(site.folder / MANIFEST, {"hashed": hashed, **signature})
     return signature
-
-
-def rest_digest(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of what the manifest says besides: how the run was typed, and what was observed."""
-    rest = {name: manifest[name] for name in ("typed", "observed")}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()  # a metric may be NaN
-
-
-def signed_text(signed: Mapping[str, Any]) -> bytes:
-    """What a party signs of a run: the manifest's digests, how far its audit log went, and what it has on disk."""
-    content = {name: signed[name] for name in ("digest", "rest", "audit", "files")}
-    return b"sgb-runner: the manifest of our run\n" + canonical_json(content)
 
 
 def result_digests(folder: Path, keys: Keyring) -> dict[str, str]:

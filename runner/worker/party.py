@@ -55,7 +55,8 @@ class _Worker:
         self._stage = "start"
         self._log = str(first["log"])
         identity = Identity(**first["identity"]) if first["identity"] else None
-        self._lasting = Lasting(first["crew"], identity, self._meet, _on_interrupt)
+        listen = tuple(first["listen"]) if first["listen"] else None
+        self._lasting = Lasting(first["crew"], identity, self._meet, _on_interrupt, listen)
         self._alignments = Alignments()
 
     def run(self) -> int:

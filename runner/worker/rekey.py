@@ -51,7 +51,7 @@ def rekey(order: dict[str, Any]) -> dict[str, Any]:
             fix="put the key into a file with mode 0600 first",
         )
     old = open_keyring(party, settings, make=False)
-    path, new_path = Path(settings.key_file), Path(f"{settings.key_file}.new")
+    path, new_path = settings.key_path(), Path(f"{settings.key_path()}.new")
     passphrase_env = order["passphrase_env"] or settings.passphrase_env
     folders = [Path(folder) for folder in order["bundles"]]
     known = [old, *_begun(party, new_path, passphrase_env)]

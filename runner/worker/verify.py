@@ -21,11 +21,12 @@ from runner.data.files import find_files
 from runner.errors import BundleError, DataError
 from runner.files import canonical_json
 from runner.keys.keyring import Keyring, signed_by
+from runner.keys.statement import rest_digest, signed_text
 from runner.keys.store import open_keyring, run_secret_of
 from runner.policy.audit import read_log
 from runner.policy.flows import SPU, TERMINAL
 from runner.spec.model import Party
-from runner.worker.attest import MANIFEST, rest_digest, result_digests, signed_text
+from runner.worker.attest import MANIFEST, result_digests
 
 Finding = tuple[str, bool, str]  # what was checked, whether it is as it should be, and a word about it
 

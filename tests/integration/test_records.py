@@ -21,13 +21,14 @@ from support import Command, type_command
 
 from runner.errors import BundleError, SpecError
 from runner.files import canonical_json, write_json
+from runner.keys.statement import rest_digest, signed_text
 from runner.keys.store import open_keyring
 from runner.policy.audit import START
 from runner.provenance.manifest import run_digest
 from runner.records import verify_run
 from runner.spec.compose import config_dir, to_request
 from runner.spec.model import Party
-from runner.worker.attest import rest_digest, result_digests, signed_text
+from runner.worker.attest import result_digests
 from runner.worker.verify import verify
 
 pytestmark = pytest.mark.processes

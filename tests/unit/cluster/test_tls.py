@@ -11,7 +11,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from runner.cluster.tls import Identity, host_name, make_identities
+from runner.cluster.tls import Identity, make_identities
+from runner.keys.pki import host_name
 
 PARTIES = ("alice", "bob")
 

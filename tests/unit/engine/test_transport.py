@@ -16,8 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
-from runner.cluster.tls import Identity, host_name, make_identities
+from runner.cluster.tls import Identity, make_identities
 from runner.errors import ClusterError, SecurityError
+from runner.keys.pki import host_name
 
 PARTIES = ("alice", "bob", "carol")
 JOB = "job-1"

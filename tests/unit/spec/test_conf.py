@@ -17,11 +17,15 @@ from runner.stages.metrics import evaluate_scores
 
 CONF = Path(config_dir())
 CHOICES = sorted((path.parent.name, path.stem) for path in CONF.glob("*/*.yaml"))
+PARTIES = ("alice", "bob", "carol")
 # What a choice cannot do without.
 COMPANIONS = {
     "task=predict": ["model=outputs/some/run"],
     "task=export": ["model=outputs/some/run"],
     "task=import": ["import_from={alice: a, bob: b, carol: c}"],
+    "cluster=remote": ["parties=sites", "self_party=alice", "site=alice"],
+    "parties=sites": ["cluster=remote", "self_party=bob", "site=bob"],
+    **{f"site={party}": ["cluster=remote", "parties=sites", f"self_party={party}"] for party in PARTIES},
 }
 REQUESTS = {("task", task) for task in TASKS}
 compose_once = cache(make_spec)
@@ -51,7 +55,7 @@ def test_every_experiment_may_start(experiment: str) -> None:
     assert evaluate_scores(spec.sgb.objective, [0.0, 1.0], [0.25, 0.75])
 
 
-@pytest.mark.parametrize("group", sorted({group for group, _ in CHOICES} - {"experiment"}))
+@pytest.mark.parametrize("group", sorted({group for group, _ in CHOICES} - {"experiment", "site"}))
 def test_every_group_has_a_default_that_exists(group: str) -> None:
     defaults = yaml.safe_load((CONF / "config.yaml").read_text())["defaults"]
     (chosen,) = [entry[group] for entry in defaults if isinstance(entry, dict) and group in entry]

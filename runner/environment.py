@@ -13,7 +13,7 @@ from typing import Any
 from runner import __version__
 from runner.files import canonical_json, file_digest
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
 # What sets the number of threads, or the way in which numbers are computed or hashed, in the libraries underneath.
 VARIABLES = (
     "OMP_NUM_THREADS",
@@ -34,8 +34,7 @@ def code_identity() -> dict[str, str | None]:
     the commit that it stands on and ``changes`` a digest of what differs from it (None: nothing); of an installed
     wheel, ``record`` is a digest of its list of files.
     """
-    files = {path.relative_to(PACKAGE).as_posix(): file_digest(path).hex() for path in sorted(PACKAGE.rglob("*.py"))}
-    identity: dict[str, str | None] = {"source": hashlib.sha256(canonical_json(files)).hexdigest()}
+    identity: dict[str, str | None] = {"source": source_digest()}
     commit = _git("rev-parse", "HEAD") if (PACKAGE.parent / ".git").exists() else None
     if commit is not None:
         changes = _git("diff", "HEAD", "--", "runner", "conf", "schemas", "pyproject.toml")
@@ -54,6 +53,22 @@ def versions() -> dict[str, str]:
         str(found.metadata["Name"]).lower().replace("_", "-"): found.version for found in metadata.distributions()
     }
     return {**dict(sorted(installed.items())), "python": platform.python_version(), "runner": __version__}
+
+
+# Whose messages and numbers the sites of a run share.
+SHARED = ("secretflow", "spu", "sf-heu", "numpy", "jax")
+
+
+def shared_software() -> dict[str, str]:
+    """What must be the same at all sites of a run: package → version, and a digest of the runner's code."""
+    installed = {name: metadata.version(name) for name in SHARED}
+    return {**installed, "python": platform.python_version(), "runner": __version__, "runner's code": source_digest()}
+
+
+def source_digest() -> str:
+    """SHA-256 of every Python file of the package."""
+    files = {path.relative_to(PACKAGE).as_posix(): file_digest(path).hex() for path in sorted(PACKAGE.rglob("*.py"))}
+    return hashlib.sha256(canonical_json(files)).hexdigest()
 
 
 def machine() -> dict[str, Any]:

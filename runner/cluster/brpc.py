@@ -1,0 +1,116 @@
+"""Reading the frames of SPU's links, far enough to know who says that it sent them.
+
+SPU's library (yacl over brpc) believes the rank that a message claims, whoever sent it, and its server answers any
+protocol that brpc knows. Here a stream from a peer must be frames of brpc's own protocol (baidu_std: ``PRPC``, body and
+meta sizes, meta, payload), each a ``Push`` to the link's receiver whose ``sender_rank`` is that peer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+SERVICE, METHOD = b"org.interconnection.link.ReceiverService", b"Push"
+LONGEST = 1 << 28  # bytes of a frame; the links send pieces of 32 MB
+_HEADER = 12
+
+
+class ForgedFrame(Exception):
+    """A frame that its sender may not send; the text says why and has nothing of the frame."""
+
+
+class Frames:
+    """Takes the bytes of a stream from the peer of ``rank`` and gives back whole frames that are truly its own."""
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+        self._buffer = bytearray()
+
+    def feed(self, content: bytes) -> Iterator[bytes]:
+        """The frames that are complete with ``content``.
+
+        Raises:
+            ForgedFrame: for anything else.
+        """
+        self._buffer += content
+        while len(self._buffer) >= _HEADER:
+            if self._buffer[:4] != b"PRPC":
+                raise ForgedFrame("it does not speak the links' protocol")
+            body = int.from_bytes(self._buffer[4:8], "big")
+            meta = int.from_bytes(self._buffer[8:12], "big")
+            if meta > body or body > LONGEST:
+                raise ForgedFrame("its sizes cannot be")
+            if len(self._buffer) < _HEADER + body:
+                return
+            frame = bytes(self._buffer[: _HEADER + body])
+            del self._buffer[: _HEADER + body]
+            self._check(memoryview(frame)[_HEADER:], meta)
+            yield frame
+
+    def _check(self, body: memoryview, meta: int) -> None:
+        try:
+            described = _fields(body[:meta])
+            request = _fields(_bytes_of(described, 1))
+            if (bytes(_bytes_of(request, 1)), bytes(_bytes_of(request, 2))) != (SERVICE, METHOD):
+                raise ForgedFrame("it calls another service")
+            if _number_of(described, 3) or _number_of(described, 5):  # compressed, or with something attached
+                raise ForgedFrame("its form is not that of the links")
+            rank = _number_of(_fields(body[meta:]), 1)
+        except (IndexError, ValueError):
+            raise ForgedFrame("it cannot be read") from None
+        if rank != self._rank:
+            raise ForgedFrame(f"it claims to come from rank {rank}, and the certificate is that of rank {self._rank}")
+
+
+_Fields = dict[int, "list[int | memoryview]"]
+
+
+def _fields(message: memoryview) -> _Fields:
+    """The top fields of a protobuf message (https://protobuf.dev/programming-guides/encoding): number → values."""
+    found: _Fields = {}
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        value: int | memoryview
+        if kind == 0:
+            value, at = _varint(message, at)
+        elif kind == 2:
+            length, at = _varint(message, at)
+            if at + length > len(message):
+                raise ValueError("cut short")
+            value, at = message[at : at + length], at + length
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+            if at + length > len(message):
+                raise ValueError("cut short")
+            value, at = message[at : at + length], at + length
+        else:
+            raise ValueError("no such wire type")
+        found.setdefault(number, []).append(value)
+    return found
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("too long")
+
+
+def _number_of(fields: _Fields, number: int) -> int:
+    """A number that stands at most once; a second one would count for some readers and not for others."""
+    values = fields.get(number, [0])
+    if len(values) != 1 or not isinstance(values[0], int):
+        raise ValueError("not one number")
+    return values[0]
+
+
+def _bytes_of(fields: _Fields, number: int) -> memoryview:
+    values = fields.get(number, [])
+    if len(values) != 1 or not isinstance(values[0], memoryview):
+        raise ValueError("not one value")
+    return values[0]

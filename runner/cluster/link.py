@@ -1,0 +1,334 @@
+"""Connections between the drivers of organisations: mutual TLS, one per pair, that outlive a short cut of the network.
+
+They carry agreement, liveness and abort: control messages as between a driver and its worker (:mod:`channel`), and no
+party's data. To the rest of the driver each peer is a :class:`Channel`; a thread of its own carries what is said there
+over the network. Every message has a number and is kept until the peer has it, so that after a cut the rest is said
+again, once, and in order. A cut longer than the grace ends the channel, as a death would.
+
+Both ends demand a certificate of the common authority, for the peer's name and, where the spec pins one, of its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from runner.cluster.background import Background
+from runner.cluster.channel import Channel
+from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason, server_context
+from runner.errors import ClusterError
+from runner.keys.pki import faults_of, host_name, names_in, read_certificate
+
+LONGEST_LINE = 1 << 26  # bytes of one message: a manifest with its digests is far shorter
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
+HANDSHAKE = 10.0  # seconds
+ALIVE = 1.0  # seconds between signs of life
+
+
+class Peer(NamedTuple):
+    """Where another party's site listens, and the pin of its key (None: any key that the authority vouches for)."""
+
+    host: str
+    port: int
+    pin: str | None = None
+
+
+@dataclass
+class _Line:
+    """What is said to and heard from one peer, over however many connections."""
+
+    party: str
+    to_driver: socket.socket
+    said: deque[tuple[int, bytes]] = field(default_factory=deque)
+    number: int = 0
+    heard: int = 0
+    session: str | None = None
+    writer: asyncio.StreamWriter | None = None
+    since: float = 0.0  # when it broke, by the loop's clock
+    last_word: float = 0.0
+    trouble: str = "it has not been reached yet"
+
+
+class Links:
+    """The connections of this site; ``with`` ends them.
+
+    Args:
+        party: this site's.
+        listen: host and port (0: a free one); ``port`` has the one that was bound.
+        peers: of the other parties; those that come before this one by name are called, the others call.
+        grace: seconds for which a connection may be broken, or a peer silent.
+        warn: told of every connection that was refused, with the reason.
+    """
+
+    def __init__(
+        self,
+        party: str,
+        credentials: Credentials,
+        listen: tuple[str, int],
+        grace: float,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._party = party
+        self._credentials = credentials
+        self._authority = read_certificate(credentials.authority)
+        self._grace = grace
+        self._warn = warn
+        self._session = secrets.token_hex(16)
+        self._lines: dict[str, _Line] = {}
+        self._peers: dict[str, Peer] = {}
+        self._changed = threading.Condition()
+        self._listener = listening(listen, party)
+        self.port: int = self._listener.getsockname()[1]
+        self._background = Background("links")
+
+    def __enter__(self) -> Links:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def open(
+        self,
+        peers: Mapping[str, Peer],
+        seconds: float,
+        tell: Callable[[str], None],
+        every: float = 5.0,
+    ) -> dict[str, Channel]:
+        """Connect to all peers; party → channel.
+
+        Args:
+            tell: gets a line now and then that says who is missing, and why.
+
+        Raises:
+            ClusterError: where one is still missing after ``seconds``.
+        """
+        channels = {}
+        self._peers = dict(peers)
+        for party in peers:
+            here, there = socket.socketpair()
+            there.setblocking(False)
+            self._lines[party] = _Line(party, there)
+            channels[party] = Channel(here)
+        self._background.spawn(self._accept())
+        for party in peers:
+            self._background.spawn(self._listen_to_driver(self._lines[party]))
+            if party < self._party:
+                self._background.spawn(self._call(self._lines[party]))
+        self._background.spawn(self._keep_alive())
+        self._await_all(seconds, tell, every)
+        return channels
+
+    def close(self) -> None:
+        """Say what is left to say, and end all connections."""
+        with contextlib.suppress(futures.TimeoutError):
+            self._background.do(self._say_the_rest(), seconds=2 * ALIVE)
+        self._background.end()
+        self._listener.close()
+        for line in self._lines.values():
+            line.to_driver.close()
+
+    def _await_all(self, seconds: float, tell: Callable[[str], None], every: float) -> None:
+        waited = 0.0
+        with self._changed:
+            while missing := [line for line in self._lines.values() if line.writer is None]:
+                if waited >= seconds:
+                    raise ClusterError(
+                        f"{' and '.join(line.party for line in missing)} did not come",
+                        where=", ".join(f"parties.{line.party}.address" for line in missing),
+                        why="; ".join(f"{self._whereabouts(line.party)}: {line.trouble}" for line in missing),
+                        fix="ask its operator to type the same command; raise cluster.wait_for_peers to wait longer",
+                    )
+                if waited:
+                    for line in missing:
+                        tell(f"waiting for {line.party} at {self._whereabouts(line.party)}: {line.trouble}")
+                step = min(every, seconds - waited)
+                self._changed.wait_for(lambda: all(line.writer for line in self._lines.values()), timeout=step)
+                waited += step
+
+    def _whereabouts(self, party: str) -> str:
+        peer = self._peers[party]
+        return f"{peer.host}:{peer.port}"
+
+    async def _call(self, line: _Line) -> None:
+        """Connect to a peer, again and again until the links are closed; more slowly while it does not answer."""
+        peer, pause = self._peers[line.party], FIRST_PAUSE
+        while True:
+            try:
+                connected = asyncio.open_connection(
+                    peer.host,
+                    peer.port,
+                    ssl=client_context(self._credentials),
+                    server_hostname=host_name(line.party),
+                    limit=LONGEST_LINE,
+                )
+                reader, writer = await asyncio.wait_for(connected, HANDSHAKE)
+                self._background.own(writer)
+                if faults := self._faults(writer, line.party):
+                    self._refuse(line, peer.host, faults)
+                    writer.close()
+                else:
+                    pause = FIRST_PAUSE
+                    await self._converse(line, reader, writer)
+            except ssl.SSLCertVerificationError as error:
+                self._refuse(line, peer.host, await self._look_at(line.party, peer) or [error.verify_message])
+            except (OSError, asyncio.TimeoutError) as error:
+                self._note(line, reason(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _look_at(self, party: str, peer: Peer) -> list[str]:
+        """What is wrong with the certificate that stands at a peer's address; nothing is said to it."""
+        context = client_context(self._credentials)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            connected = asyncio.open_connection(peer.host, peer.port, ssl=context)
+            _, writer = await asyncio.wait_for(connected, HANDSHAKE)
+            self._background.own(writer)
+        except (OSError, asyncio.TimeoutError):
+            return []
+        writer.close()
+        return self._faults(writer, party)
+
+    def _faults(self, writer: asyncio.StreamWriter, party: str) -> list[str]:
+        return faults_of(certificate_of(writer), self._authority, party, self._peers[party].pin)
+
+    async def _accept(self) -> None:
+        while True:
+            connection, (address, *_) = await self._background.loop.sock_accept(self._listener)
+            connection.setblocking(False)
+            self._background.spawn(self._admit(connection, str(address)))
+
+    async def _admit(self, connection: socket.socket, address: str) -> None:
+        """Let a caller in whose certificate is that of a peer which should call."""
+        reader = asyncio.StreamReader(limit=LONGEST_LINE)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            accepted = self._background.loop.connect_accepted_socket(
+                lambda: protocol, connection, ssl=server_context(self._credentials), ssl_handshake_timeout=HANDSHAKE
+            )
+            transport, _ = await accepted
+        except (OSError, asyncio.TimeoutError) as error:
+            connection.close()
+            expected = ", ".join(host_name(party) for party in self._peers if party > self._party)
+            self._warn(f"refused a connection from {address}: {reason(error)}; expected: a certificate of {expected}")
+            return
+        writer = self._background.own(asyncio.StreamWriter(transport, protocol, reader, self._background.loop))
+        names = names_in(certificate_of(writer))
+        callers = [party for party in self._peers if host_name(party) in names and party > self._party]
+        if len(callers) != 1:
+            self._warn(f"refused a connection from {address}: its certificate is for {', '.join(names) or 'nobody'}")
+            writer.close()
+            return
+        line = self._lines[callers[0]]
+        if faults := self._faults(writer, line.party):
+            self._refuse(line, address, faults)
+            writer.close()
+        else:
+            with contextlib.suppress(OSError):
+                await self._converse(line, reader, writer)
+
+    async def _converse(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
+        try:
+            writer.write(_encoded({"session": self._session, "knows": line.session, "heard": line.heard}))
+            greeting = json.loads(await asyncio.wait_for(reader.readline(), HANDSHAKE) or b"{}")
+            session, heard = str(greeting.get("session")), int(greeting.get("heard", -1))
+            if greeting.get("knows") not in (None, self._session):
+                self._note(line, "it still goes on with what this site had begun before")
+                return
+            if heard < 0 or line.session not in (None, session):
+                self._give_up(line, "it was started anew")
+                return
+            line.session = session
+            _forget(line, heard)
+            for _, message in line.said:
+                writer.write(message)
+            with self._changed:
+                line.writer, line.trouble = writer, ""
+                line.last_word = self._background.loop.time()
+                self._changed.notify_all()
+            while content := await reader.readline():
+                line.last_word = self._background.loop.time()
+                await self._take(line, json.loads(content), writer)
+            self._note(line, "the connection ended")
+        except (OSError, ValueError, asyncio.TimeoutError) as error:
+            self._note(line, reason(error))
+        finally:
+            if line.writer is writer:
+                line.writer, line.since = None, self._background.loop.time()
+            writer.close()
+
+    async def _take(self, line: _Line, content: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        if "heard" in content:
+            _forget(line, int(content["heard"]))
+        elif "said" in content and int(content["number"]) == line.heard + 1:
+            line.heard += 1
+            await self._background.loop.sock_sendall(line.to_driver, json.dumps(content["said"]).encode() + b"\n")
+            writer.write(_encoded({"heard": line.heard}))
+
+    async def _listen_to_driver(self, line: _Line) -> None:
+        """Say to the peer what the driver says into its channel."""
+        buffer = b""
+        while received := await self._background.loop.sock_recv(line.to_driver, 1 << 16):
+            *whole, buffer = (buffer + received).split(b"\n")
+            for message in whole:
+                line.number += 1
+                encoded = _encoded({"number": line.number, "said": json.loads(message)})
+                line.said.append((line.number, encoded))
+                if line.writer is not None:
+                    line.writer.write(encoded)
+
+    async def _keep_alive(self) -> None:
+        """Give signs of life, and give up a peer that is cut off or silent for longer than the grace."""
+        while True:
+            await asyncio.sleep(ALIVE)
+            now = self._background.loop.time()
+            for line in self._lines.values():
+                if line.writer is not None:
+                    line.writer.write(_encoded({"heard": line.heard}))
+                    if now - line.last_word > self._grace:
+                        line.writer.transport.abort()
+                elif line.session is not None and now - line.since > self._grace:
+                    self._give_up(line, line.trouble)
+
+    async def _say_the_rest(self) -> None:
+        await asyncio.sleep(0)  # what the driver said just now is read first
+        until = self._background.loop.time() + ALIVE
+        while any(line.said and line.writer for line in self._lines.values()) and self._background.loop.time() < until:
+            await asyncio.sleep(0.01)
+
+    def _give_up(self, line: _Line, trouble: str) -> None:
+        """End the peer's channel: the driver then hears of it as of a death."""
+        self._note(line, trouble)
+        with contextlib.suppress(OSError):
+            line.to_driver.shutdown(socket.SHUT_RDWR)
+
+    def _note(self, line: _Line, trouble: str) -> None:
+        with self._changed:
+            line.trouble = trouble
+
+    def _refuse(self, line: _Line, address: str, faults: list[str]) -> None:
+        trouble = f"its certificate is not that of {line.party}: {'; '.join(faults)}"
+        if line.trouble != trouble:  # once, however often it is tried
+            self._warn(f"refused {address}: {trouble}")
+        self._note(line, trouble)
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def _forget(line: _Line, heard: int) -> None:
+    """What the peer has heard need not be said again."""
+    while line.said and line.said[0][0] <= heard:
+        line.said.popleft()

@@ -1,0 +1,163 @@
+"""What the drivers of several sites say to each other about a run, and how it is read: nothing is taken on trust.
+
+A peer's driver passes on what its own worker reports: the parts of that which every site may know. Each message is of
+one of the forms here, speaks of the peer's own party alone, and counts in its phase of the run: one that comes early is
+kept for it, as a faster peer's is. Anything else ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from runner.cluster.channel import Channel, Message
+from runner.errors import SecurityError
+
+Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,30}\Z")]
+Count = Annotated[int, Meta(ge=0)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class _Said(Struct, frozen=True, forbid_unknown_fields=True, tag_field="event"):
+    pass
+
+
+class Hello(_Said, frozen=True, tag="hello"):
+    """What a site was given and has: compared before any work.
+
+    Attributes:
+        spec: the shared values of its spec.
+        versions: package → version, of those that the protocol rests on.
+        machine: what its machine is, for the manifest.
+        crew: the name of the crew that stands at the site from an earlier run; empty: none.
+        denied: the flows that its party's grants deny, each with the line that would have to allow it.
+        share: its random part of the run's secret name.
+        links: the port where its relay listens.
+    """
+
+    spec: dict[str, Any]
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    crew: str
+    denied: list[list[str]]
+    share: Hex
+    links: Port
+
+
+class Checked(_Said, frozen=True, tag="checked"):
+    """Its table keeps its contract, or it brings none."""
+
+
+class Listening(_Said, frozen=True, tag="listening"):
+    port: Port
+    sequence: Count
+
+
+class StageSaid(_Said, frozen=True, tag="stage"):
+    stage: Name
+    state: str
+
+
+class Tree(_Said, frozen=True, tag="tree"):
+    trees: Count
+    of: Count | None = None
+
+
+class Fold(_Said, frozen=True, tag="fold"):
+    fold: Count
+
+
+class Continues(_Said, frozen=True, tag="continues"):
+    trees: Count
+
+
+class Done(_Said, frozen=True, tag="done"):
+    sent: dict[str, dict[str, Count]]
+    facts: dict[str, dict[str, dict[str, str]]]
+    kept_keys: bool
+    clean: bool
+
+
+class Attested(_Said, frozen=True, tag="attested"):
+    signatures: dict[str, dict[str, Any]]
+
+
+class Failed(_Said, frozen=True, tag="failed"):
+    """Why its run ended, as far as others may know."""
+
+    party: str
+    stage: str
+    error: dict[str, str]
+    secondary: bool = False
+
+
+Said = Hello | Checked | Listening | StageSaid | Tree | Fold | Continues | Done | Attested | Failed
+_FIELDS = {
+    kind.__struct_config__.tag: ("event", *kind.__struct_fields__)
+    for kind in (Checked, Listening, StageSaid, Tree, Fold, Continues, Done, Attested)
+}
+_OF_PARTY = {"done": "facts", "attested": "signatures"}
+
+
+def said_to_all(message: Message) -> Message | None:
+    """Of what a worker reports, what the drivers of other sites are told; None: nothing."""
+    fields = _FIELDS.get(message["event"])
+    return None if fields is None else {name: message[name] for name in fields if name in message}
+
+
+class PeerChannel(Channel):
+    """The connection to another site's driver; it gives back what that may say, when it may."""
+
+    def __init__(self, party: str, channel: Channel) -> None:
+        super().__init__(channel._connection)
+        self.party = party
+        self._early: list[Message] = []
+
+    def read(self, phase: Collection[str]) -> tuple[list[Message], bool]:
+        """Once readable: the messages that count in this phase, and whether the connection still stands.
+
+        Raises:
+            SecurityError: for a message that no peer may send.
+        """
+        messages, standing = self.receive_ready()
+        self._early += [self._valid(message) for message in messages]
+        return self.kept(phase), standing
+
+    def kept(self, phase: Collection[str]) -> list[Message]:
+        """The messages that came before this phase and count in it."""
+        now = [message for message in self._early if message["event"] in phase or message["event"] == "failed"]
+        self._early = [message for message in self._early if message not in now]
+        return now
+
+    def _valid(self, message: Message) -> Message:
+        try:
+            said = msgspec.convert(message, Said)
+        except msgspec.ValidationError as error:
+            raise self._refused(f"{str(message.get('event'))[:20]!r}: {str(error)[:120]}") from None
+        event = str(message["event"])
+        if event in _OF_PARTY and not set(message[_OF_PARTY[event]]) <= {self.party}:
+            raise self._refused(f"{event!r} speaks of another party")
+        return {**msgspec.to_builtins(said), "event": event}
+
+    def _refused(self, why: str) -> SecurityError:
+        return SecurityError(
+            f"the site of {self.party} said what it may not say",
+            where=f"party {self.party}, control channel",
+            why=why,
+            fix=f"let {self.party}'s operator run the same version of the runner; if it does, do not trust that site",
+        )
+
+
+def told(error: Mapping[str, Any], party: str, stage: str) -> dict[str, str]:
+    """An error as other sites may read it: what happened, at whom and in which stage; no path, no cause in detail."""
+    return {
+        "type": str(error["type"]),
+        "what": str(error["what"]),
+        "where": f"party {party}, stage {stage}",
+        "why": f"it was told by the site of {party}",
+        "fix": f"ask {party}'s operator: the terminal there says why, and what to do",
+    }

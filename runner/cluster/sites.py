@@ -1,0 +1,213 @@
+"""The other organisations' sites, as this site's driver knows them: connected, agreed with, and told of the end.
+
+Before any work the sites compare what they were given (:func:`runner.spec.shared.disagreement`), what they run, and
+what their parties grant. The run's secret name is made of a random part of each, so that no site chooses it alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+import select
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from runner.cluster.channel import Message
+from runner.cluster.link import Links
+from runner.cluster.mutual_tls import Credentials, listening
+from runner.cluster.peers import PeerChannel, told
+from runner.cluster.relay import Relay
+from runner.cluster.site import credentials_of, listen_of, peers_of
+from runner.cluster.tls import Identity
+from runner.environment import machine, shared_software
+from runner.errors import ClusterError, RunnerError, SpecError
+from runner.files import canonical_json
+from runner.spec.model import Spec
+from runner.spec.shared import disagreement, shared_values
+
+TICK = 0.5
+AGREE_SECONDS = 60.0  # for all sites to say what they were given, once they are connected
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What all sites of a run have agreed on.
+
+    Attributes:
+        session: 64 hexadecimal digits that all sites know, and nobody else.
+        same_crew: whether the workers of an earlier run stand at all sites.
+        machines: party → what its machine is.
+        denied: party → the flows that its grants deny, each with the line that would have to allow it.
+        links: party → the port where its relay listens.
+    """
+
+    session: str
+    same_crew: bool
+    machines: dict[str, dict[str, Any]]
+    denied: dict[str, list[list[str]]]
+    links: dict[str, int]
+
+
+class Sites:
+    """The connections to the other sites, for one run after another.
+
+    Args:
+        notice: told what the operator of this site should know.
+
+    Attributes:
+        party: this site's.
+        channels: party → the connection to its driver.
+        faults: errors that were found in other threads, and end the run.
+    """
+
+    def __init__(self, spec: Spec, notice: Callable[[str], None]) -> None:
+        if spec.self_party is None:
+            raise AssertionError("the spec lets remote mode run with self_party only")
+        self.party = spec.self_party
+        self.credentials = credentials_of(spec)
+        self._notice = notice
+        self.faults: SimpleQueue[RunnerError] = SimpleQueue()
+        host, port = listen_of(spec)
+        limits = spec.cluster
+        self._relay_listener = listening((host, port + 2 if port else 0), self.party)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._relay_listener.close)
+            self._links = undo.enter_context(Links(self.party, self.credentials, (host, port), limits.grace, notice))
+            opened = self._links.open(peers_of(spec), limits.wait_for_peers, notice)
+            undo.pop_all()
+        self.channels = {party: PeerChannel(party, channel) for party, channel in opened.items()}
+
+    def close(self) -> None:
+        """End the connections; what was said before still arrives."""
+        self._links.close()
+        self._relay_listener.close()
+        for channel in self.channels.values():
+            channel.close()
+
+    def agree(self, spec: Spec, crew: str, denied: Sequence[Sequence[str]]) -> Agreement:
+        """Compare what all sites were given.
+
+        Args:
+            crew: the name of the workers that stand here from an earlier run; empty: none.
+            denied: the flows that this party's grants deny, each with the line that would have to allow it.
+
+        Raises:
+            SpecError, PolicyError: where it differs, naming the settings, at every site.
+            ClusterError: where a site says nothing.
+        """
+        ours: Message = {
+            "event": "hello",
+            "spec": json.loads(json.dumps(shared_values(spec))),  # lists and tuples are one there
+            "versions": shared_software(),
+            "machine": machine(),
+            "crew": crew,
+            "denied": [list(flow) for flow in denied],
+            "share": secrets.token_hex(32),
+            "links": self._relay_listener.getsockname()[1],
+        }
+        for channel in self.channels.values():
+            channel.send(**ours)
+        heard, failure = self._hear_hellos()
+        for party, hello in heard.items():
+            if error := disagreement(self.party, party, ours["spec"], hello["spec"]):
+                raise error
+            _require_same_versions(self.party, party, ours["versions"], hello["versions"])
+        if failure is not None:
+            raise failure
+        hellos = {party: {self.party: ours, **heard}[party] for party in sorted({self.party, *heard})}
+        shares = [hello["share"] for hello in hellos.values()]
+        return Agreement(
+            session=hashlib.sha256(canonical_json([ours["spec"], shares])).hexdigest(),
+            same_crew=bool(crew) and all(hello["crew"] == crew for hello in hellos.values()),
+            machines={party: hello["machine"] for party, hello in hellos.items()},
+            denied={party: hello["denied"] for party, hello in hellos.items()},
+            links={party: hello["links"] for party, hello in hellos.items()},
+        )
+
+    def relay(self, spec: Spec, agreement: Agreement, sockets: Path) -> Relay:
+        """This site's relay for links of SPU and PSI."""
+        peers = {party: peer._replace(port=agreement.links[party]) for party, peer in peers_of(spec).items()}
+        return Relay(
+            self.party,
+            self.credentials,
+            self._relay_listener,
+            peers,
+            {"psi": spec.party_order(), "spu": sorted(spec.parties)},  # SecretFlow sorts the nodes of an SPU
+            sockets,
+            agreement.session,
+            self._notice,
+            self.faults.put,
+        )
+
+    def tell_of_failure(self, error: BaseException, stage: str) -> None:
+        """Let all other sites know that this one ends, and what of its cause they may know."""
+        interrupted = ClusterError(f"{self.party}'s operator stopped the run", where="", why="", fix="")
+        unforeseen = ClusterError(f"the site of {self.party} failed", where="", why="", fix="")
+        known = error if isinstance(error, RunnerError) else None
+        cause = known or (interrupted if isinstance(error, KeyboardInterrupt) else unforeseen)
+        for channel in self.channels.values():
+            channel.send(event="failed", party=self.party, stage=stage, error=told(cause.to_dict(), self.party, stage))
+
+    def _hear_hellos(self) -> tuple[dict[str, Message], RunnerError | None]:
+        """What each other site says that it was given; and why one of them gave up, which may differ from a third."""
+        heard: dict[str, Message] = {}
+        failure: RunnerError | None = None
+        until = time.monotonic() + AGREE_SECONDS
+        waiting = dict(self.channels)
+        said = [(party, channel.kept(("hello",)), True) for party, channel in self.channels.items()]
+        while True:
+            for party, messages, standing in said:
+                for message in messages:
+                    if message["event"] == "hello":
+                        heard[party] = message
+                    else:
+                        failure = failure or RunnerError.from_dict(message["error"])
+                if party in heard or messages or not standing:
+                    waiting.pop(party, None)
+                if not standing and not messages and party not in heard:
+                    failure = failure or _silent(party, "its connection broke")
+            if not waiting:
+                return heard, failure
+            if time.monotonic() > until:
+                raise _silent(sorted(waiting)[0], f"it has said nothing for {AGREE_SECONDS:.0f} s")
+            ready = select.select(list(waiting.values()), [], [], TICK)[0]
+            said = [(channel.party, *channel.read(("hello",))) for channel in ready]
+
+
+def identity_of(credentials: Credentials) -> Identity:
+    """The same as texts, for this party's own worker."""
+    return Identity(
+        certificate=credentials.certificate.read_text(),
+        private_key=credentials.private_key.read_text(),
+        authority=credentials.authority.read_text(),
+    )
+
+
+def _require_same_versions(party: str, peer: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> None:
+    different = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    if different:
+        said = "; ".join(
+            f"{name} is {ours.get(name, 'missing')} at {party}, {theirs.get(name, 'missing')} at {peer}"[:120]
+            for name in different[:8]
+        )
+        raise SpecError(
+            f"{party} and {peer} run different versions",
+            where=", ".join(name[:40] for name in different[:8]),
+            why=said,
+            fix="install the same versions at all sites",
+        )
+
+
+def _silent(party: str, why: str) -> ClusterError:
+    return ClusterError(
+        f"the site of {party} did not say what it was given",
+        where=f"party {party}, before the first stage",
+        why=why,
+        fix=f"ask {party}'s operator, and start again",
+    )

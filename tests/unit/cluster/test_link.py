@@ -1,0 +1,317 @@
+"""Connections between sites over real sockets: who is let in, what is told, and what a cut does."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from made_sites import credentials_of, make_sites
+
+from runner.cluster.channel import Channel, Message
+from runner.cluster.link import Links, Peer
+from runner.errors import ClusterError
+from runner.keys.pki import (
+    AUTHORITY,
+    AUTHORITY_KEY,
+    CERTIFICATE,
+    TLS_KEY,
+    common_name,
+    host_name,
+    make_authority,
+    pin_of,
+    read_certificate,
+    read_key,
+)
+
+GRACE = 2.0
+
+
+class Site:
+    """One site: its links, and what it warned of."""
+
+    def __init__(self, folder: Path, party: str, grace: float = GRACE) -> None:
+        self.warned: list[str] = []
+        self.links = Links(party, credentials_of(folder, party), ("127.0.0.1", 0), grace, self.warned.append)
+        self.told: list[str] = []
+
+    def open(self, peers: dict[str, Peer], seconds: float = 20.0) -> dict[str, Channel]:
+        return self.links.open(peers, seconds, self.told.append, every=0.5)
+
+
+class Wire:
+    """A network between a caller and a listener that can be cut and mended."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.cut = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _carry(self) -> None:
+        ends: dict[socket.socket, socket.socket] = {}
+        while not self._ended.is_set():
+            for ready in select.select([self._listener, *ends], [], [], 0.02)[0]:
+                if ready is self._listener:
+                    one = self._listener.accept()[0]
+                    if self.cut.is_set():
+                        one.close()
+                        continue
+                    other = socket.create_connection(("127.0.0.1", self._port))
+                    ends |= {one: other, other: one}
+                elif ready in ends:
+                    content = ready.recv(1 << 16)
+                    if content:
+                        ends[ready].sendall(content)
+                    else:
+                        _drop(ends, ready)
+            if self.cut.is_set():
+                for one in list(ends):
+                    _drop(ends, one)
+        for one in list(ends):
+            _drop(ends, one)
+
+
+def _drop(ends: dict[socket.socket, socket.socket], one: socket.socket) -> None:
+    if other := ends.pop(one, None):
+        del ends[other]
+        one.close()
+        other.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an authority and three parties' certificates."""
+    make_sites(tmp_path, ("alice", "bob", "carol"))
+    return tmp_path
+
+
+@pytest.fixture
+def started() -> Iterator[list[Links]]:
+    links: list[Links] = []
+    yield links
+    with contextlib.ExitStack() as stack:
+        for one in links:
+            stack.callback(one.close)
+
+
+@pytest.fixture
+def site(folder: Path, started: list[Links]) -> Callable[..., Site]:
+    def make(party: str, grace: float = GRACE) -> Site:
+        made = Site(folder, party, grace)
+        started.append(made.links)
+        return made
+
+    return make
+
+
+def address(site: Site) -> Peer:
+    return Peer("127.0.0.1", site.links.port)
+
+
+def together(*openings: Callable[[], dict[str, Channel]]) -> list[dict[str, Channel]]:
+    """Open all sites at the same time, each with its own operator."""
+    found: list[dict[str, Channel]] = [{} for _ in openings]
+
+    def run(place: int) -> None:
+        found[place] = openings[place]()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(openings))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def next_of(channel: Channel, seconds: float = 10.0) -> Message | None:
+    whole = b"\n" in channel._buffer
+    assert whole or select.select([channel], [], [], seconds)[0], "nothing was heard"
+    return channel.receive()
+
+
+def test_three_sites_talk_each_with_each(site: Callable[..., Site]) -> None:
+    sites = {party: site(party) for party in ("alice", "bob", "carol")}
+    addresses = {party: address(one) for party, one in sites.items()}
+
+    def opening(party: str) -> Callable[[], dict[str, Channel]]:
+        return lambda: sites[party].open({peer: at for peer, at in addresses.items() if peer != party})
+
+    channels = dict(zip(sites, together(*(opening(party) for party in sites)), strict=True))
+    for party, own in channels.items():
+        assert sorted(own) == sorted(set(sites) - {party})
+        for peer, channel in own.items():
+            channel.send(event="greeting", of=party, to=peer)
+    for party, own in channels.items():
+        for peer, channel in own.items():
+            assert next_of(channel) == {"event": "greeting", "of": peer, "to": party}
+    assert [one.warned for one in sites.values()] == [[], [], []]
+
+
+def pair(alice: Site, bob: Site, at: Peer | None = None) -> tuple[Channel, Channel]:
+    """The two ends of a connection, once it stands. Bob calls."""
+    ours, theirs = together(
+        lambda: alice.open({"bob": Peer("127.0.0.1", 1)}), lambda: bob.open({"alice": at or address(alice)})
+    )
+    return ours["bob"], theirs["alice"]
+
+
+def test_cut_that_heals_loses_and_doubles_nothing(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice", grace=20), site("bob", grace=20)
+    wire = Wire(alice.links.port)
+    try:
+        ours, theirs = pair(alice, bob, Peer("127.0.0.1", wire.port))
+        for number in range(300):
+            ours.send(event="count", number=number)
+            theirs.send(event="count", number=number)
+            if number % 100 == 50:
+                wire.cut.set()
+                time.sleep(0.2)
+            if number % 100 == 80:
+                wire.cut.clear()
+        for channel in (ours, theirs):
+            assert [next_of(channel) for _ in range(300)] == [{"event": "count", "number": n} for n in range(300)]
+    finally:
+        wire.close()
+
+
+def test_cut_that_lasts_ends_the_channel(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    wire = Wire(alice.links.port)
+    try:
+        ours, theirs = pair(alice, bob, Peer("127.0.0.1", wire.port))
+        began = time.monotonic()
+        wire.cut.set()
+        assert next_of(ours) is None
+        assert next_of(theirs) is None
+        assert GRACE - 1 < time.monotonic() - began < GRACE + 3
+    finally:
+        wire.close()
+
+
+def test_last_words_are_heard_before_the_end(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    ours, theirs = pair(alice, bob)
+    theirs.send(event="failed", party="bob")
+    bob.links.close()
+    bob.links.close = lambda: None  # type: ignore[method-assign]
+    assert next_of(ours) == {"event": "failed", "party": "bob"}
+    assert next_of(ours) is None
+
+
+def test_site_that_was_started_anew_is_another(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    ours, _ = pair(alice, bob)
+    bob.links.close()
+    bob.links.close = lambda: None  # type: ignore[method-assign]
+    again = site("bob")
+    with pytest.raises(ClusterError):
+        again.open({"alice": address(alice)}, seconds=1.0)
+    assert next_of(ours) is None
+
+
+def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:
+    bob = site("bob")
+    with pytest.raises(ClusterError) as raised:
+        bob.open({"alice": Peer("127.0.0.1", 1)}, seconds=1.2)
+    assert raised.value.what == "alice did not come"
+    assert "127.0.0.1:1: connect" in str(raised.value.why).lower()
+    assert any(line.startswith("waiting for alice at 127.0.0.1:1") for line in bob.told)
+
+
+def fails(one: Site, peers: dict[str, Peer]) -> Callable[[], dict[str, Channel]]:
+    def opening() -> dict[str, Channel]:
+        with pytest.raises(ClusterError):
+            one.open(peers, seconds=1.5)
+        return {}
+
+    return opening
+
+
+@pytest.mark.parametrize("false", ["alice", "bob"])
+def test_certificate_of_another_party_is_refused(folder: Path, site: Callable[..., Site], false: str) -> None:
+    for name in (CERTIFICATE, TLS_KEY):
+        (folder / false / name).write_bytes((folder / "carol" / name).read_bytes())
+    alice, bob = site("alice"), site("bob")
+    together(fails(alice, {"bob": Peer("127.0.0.1", 1)}), fails(bob, {"alice": address(alice)}))
+    if false == "alice":
+        assert "it is for carol.party.internal, not for alice.party.internal" in bob.warned[0]
+        assert len(bob.warned) == 1, "once, however often it was tried"
+    else:
+        assert "its certificate is for carol.party.internal" in alice.warned[0]
+
+
+def test_pinned_key_is_demanded_at_both_ends(folder: Path, site: Callable[..., Site]) -> None:
+    key = read_certificate(folder / "alice" / CERTIFICATE).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    alice, bob = site("alice"), site("bob")
+    at = Peer("127.0.0.1", alice.links.port, pin_of(key))
+    together(fails(alice, {"bob": Peer("127.0.0.1", 1, "0" * 64)}), fails(bob, {"alice": at}))
+    assert "its key has the pin" in alice.warned[0]
+    assert bob.warned == []
+
+
+def reissue(folder: Path, party: str, days: float, authority: Path) -> None:
+    """A certificate that ended, or that another authority signed."""
+    key, issuer = read_key(authority / AUTHORITY_KEY), read_certificate(authority / AUTHORITY)
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(common_name(party))
+        .issuer_name(issuer.subject)
+        .public_key(read_key(folder / party / TLS_KEY).public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host_name(party))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / party / CERTIFICATE).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.mark.parametrize("bad", ["caller", "listener"])
+@pytest.mark.parametrize(("fault", "by_caller"), [("expired", "it expired on"), ("stranger", "it is signed by")])
+def test_bad_certificate_is_refused_with_its_fault(
+    folder: Path, site: Callable[..., Site], bad: str, fault: str, by_caller: str
+) -> None:
+    party = "bob" if bad == "caller" else "alice"
+    make_authority(folder / "other")
+    reissue(folder, party, -1 if fault == "expired" else 30, folder / ("ca" if fault == "expired" else "other"))
+    alice, bob = site("alice"), site("bob")
+    together(fails(alice, {"bob": Peer("127.0.0.1", 1)}), fails(bob, {"alice": address(alice)}))
+    if bad == "listener":
+        assert by_caller in bob.warned[0]
+    else:
+        assert "expected: a certificate of bob.party.internal" in alice.warned[0]
+        assert ("expired" in alice.warned[0]) == (fault == "expired")
+
+
+def test_stranger_without_tls_is_refused(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    ours, theirs = pair(alice, bob)
+    with socket.create_connection(("127.0.0.1", alice.links.port)) as stranger:
+        stranger.sendall(b'{"number": 1, "said": {"event": "failed"}}\n')
+        stranger.settimeout(5)
+        with contextlib.suppress(OSError):
+            while stranger.recv(1024):
+                pass
+    theirs.send(event="still here")
+    assert next_of(ours) == {"event": "still here"}
+    assert "refused a connection from 127.0.0.1" in alice.warned[0]
