@@ -23,7 +23,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from benchmarks.main_job import Cost, measure  # noqa: E402
 
-SETTINGS = ("crypto=ou", "sgb.num_boost_round=5", "outputs=outputs")
+SETTINGS = {"crypto": "ou", "sgb.num_boost_round": "5"}
 DEPTHS, RATES = (3, 4, 5), (0.1, 0.2, 0.3, 0.4)
 JOBS = [(f"sgb.max_depth={depth}", f"sgb.learning_rate={rate}") for depth, rate in itertools.product(DEPTHS, RATES)]
 
@@ -39,7 +39,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="A sweep on warm processes against as many commands.")
     parser.add_argument("--alone", type=int, default=len(JOBS))
-    options, overrides = parser.parse_known_args()
+    options, typed = parser.parse_known_args()
+    overrides = [f"{name}={value}" for name, value in (SETTINGS | dict(one.split("=", 1) for one in typed)).items()]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         alone(place, overrides, 0)  # not counted: writes tables and keys, fills the disk's cache
@@ -57,7 +58,7 @@ def warm(place: Path, overrides: list[str]) -> tuple[Cost, list[Any]]:
     """All jobs in one sweep; its cost, and their manifests."""
     lists = [f"sgb.max_depth={','.join(map(str, DEPTHS))}", f"sgb.learning_rate={','.join(map(str, RATES))}"]
     folder = place / "sweep"
-    command = [sys.executable, "-m", "runner", "-m", *SETTINGS, *lists, *overrides, f"hydra.sweep.dir={folder}"]
+    command = [sys.executable, "-m", "runner", "-m", *lists, *overrides, "outputs=outputs", f"hydra.sweep.dir={folder}"]
     cost = measure([command], place)
     return cost, [json.loads((folder / str(job) / "manifest.json").read_bytes()) for job in range(len(JOBS))]
 
@@ -65,7 +66,7 @@ def warm(place: Path, overrides: list[str]) -> tuple[Cost, list[Any]]:
 def alone(place: Path, overrides: list[str], job: int) -> Alone:
     """One of the jobs, typed by itself."""
     before = set(place.glob("outputs/*/*/manifest.json"))
-    cost = measure([[sys.executable, "-m", "runner", *SETTINGS, *JOBS[job], *overrides]], place)
+    cost = measure([[sys.executable, "-m", "runner", *JOBS[job], *overrides, "outputs=outputs"]], place)
     (made,) = set(place.glob("outputs/*/*/manifest.json")) - before
     return Alone(cost, json.loads(made.read_bytes()))
 
