@@ -69,7 +69,7 @@ def read(values: Any, path: str) -> Any:
 
 
 ALL = sorted(leaves(spec_values(DEFAULT)))
-HOW = ("cluster.", "parties.", "train.", "report.")
+HOW = ("cluster.", "parties.", "train.", "report.", "sweep.", "tune.", "tracking.")
 FREE = [path for path in ALL if path.startswith(HOW) or path in ("outputs", "resume", "data.max_memory")]
 
 
