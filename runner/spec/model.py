@@ -165,7 +165,8 @@ class CrossValidation(Section, frozen=True, kw_only=True):
 
     ``random``: by a keyed hash of the id. ``stratified``: as many of each class in every fold, dealt at the label
     holder. ``group`` and ``time``: by ``column`` of the table of ``at``, which is then no feature. With ``refit`` a
-    model is trained on all rows afterwards and saved. ``data.split`` has no effect: every row is in a fold.
+    model is trained on all rows afterwards and saved. ``data.split`` has no effect, and every row is in a fold,
+    but for the test rows with ``data.split.hold_out=validation``.
     """
 
     folds: Annotated[int, Meta(ge=2, le=100)] = 5

@@ -32,6 +32,8 @@ def require_training_rows(context: Context) -> None:
         return  # has neither
     if spec.policy.curves.recipients or spec.sgb.enable_monitor:
         _require_everywhere(context, "a curve", lambda site: int((~site.table.test).sum()))
+    if spec.train.validation_curve:
+        _require_everywhere(context, "a validation curve", lambda site: int(site.table.test.sum()))
     if spec.sgb.enable_early_stop:
         share = spec.sgb.validation_fraction
         _require_everywhere(context, "a validation metric", lambda site: int((~site.table.test).sum() * share))
