@@ -151,8 +151,11 @@ def _summarise(sweep: Sweep, console: Console) -> None:
     """The jobs compared; they are done, whatever becomes of it."""
     try:
         _say(console, "\n" + summarise_sweep(sweep.folder))
-    except (RunnerError, OSError) as error:
-        _say(console, f"note: no summary was made ({error}); task=summary sweep={sweep.folder} tries again")
+    except RunnerError as error:
+        _say(
+            console,
+            f"note: no summary was made: {error.what} ({error.why}); task=summary sweep={sweep.folder} tries again",
+        )
 
 
 def _say(console: Console, text: str) -> None:
