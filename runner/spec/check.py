@@ -13,6 +13,7 @@ from runner.spec.check_objective import check_objective
 from runner.spec.check_predict import check_predict
 from runner.spec.check_prepare import check_prepare
 from runner.spec.check_source import check_sources
+from runner.spec.check_sweep import check_sweep
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.check_tracking import check_tracking
 from runner.spec.model import PLAIN_SCHEMES, RESERVED_NAMES, Spec
@@ -48,6 +49,7 @@ def check(spec: Spec) -> None:
     check_drift(spec)
     check_task(spec)
     check_checkpoints(spec)
+    check_sweep(spec)
     check_tracking(spec)
 
 
