@@ -54,7 +54,7 @@ class Tables:
                     self._keep(party, table)
                     journal.checked(table.told)
                     if message["unchanged"]:
-                        journal.outcome.reused["tables"].append(party)
+                        journal.outcome.reused["tables"] = sorted([*journal.outcome.reused["tables"], party])
         finally:
             crew.end()
             for descriptor in memory.values():

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from secretflow.ml.boost.core.metric import metric_wrapper
 from secretflow.ml.linear.ss_glm.core.distribution import DistributionTweedie
+from secretflow.stats.core.metrics import mean_squared_error, roc_auc_score, root_mean_squared_error
+
+_MEASURES: Mapping[str, Callable[[Any, Any], Any]] = {
+    "roc_auc": roc_auc_score,
+    "rmse": root_mean_squared_error,
+    "mse": mean_squared_error,
+}
 
 
 def mend_metric(booster: Any, parameters: Mapping[str, Any]) -> None:
-    """Let a booster measure the Tweedie deviance of predictions from labels.
+    """Let a booster measure what it should, and tell the other parties a plain number.
 
-    SecretFlow 1.14 takes labels for predictions and predictions for labels: with a label of 0 its deviance is infinite,
-    never improves, and early stopping keeps one tree.
+    SecretFlow 1.14 sends an array of JAX, which no party takes from another here. For the Tweedie deviance it takes
+    labels for predictions and predictions for labels: with a label of 0 its deviance is infinite, never improves, and
+    early stopping keeps one tree.
     """
-    if parameters["eval_metric"] != "tweedie_deviance":
+    name = parameters["eval_metric"]
+    if name == "tweedie_deviance":
+        power = parameters["tweedie_variance_power"]
+        name, distribution = f"{name}_{power}", DistributionTweedie(1, power)
+        metric = _plain(lambda label, score: distribution.deviance(score, label), name)
+    elif name in _MEASURES:
+        metric = _plain(_MEASURES[name], name)
+    else:
         return
-    power = parameters["tweedie_variance_power"]
-    fit, distribution = booster.fit, DistributionTweedie(1, power)
-    metric = metric_wrapper(lambda label, score: distribution.deviance(score, label), f"tweedie_deviance_{power}")
+    fit = booster.fit
 
     def fit_mended(*arguments: Any, **named: Any) -> Any:
         return fit(*arguments, **{**named, "metric": metric})
 
     booster.fit = fit_mended
+
+
+def _plain(measure: Callable[[Any, Any], Any], name: str) -> Any:
+    return metric_wrapper(lambda label, score: float(measure(label, score)), name)

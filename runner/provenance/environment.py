@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -27,6 +28,7 @@ VARIABLES = (
 )
 
 
+@functools.cache  # what this process has imported stays the same
 def code_identity() -> dict[str, str | None]:
     """Which code ran.
 
@@ -48,6 +50,7 @@ def code_identity() -> dict[str, str | None]:
     return {**identity, "record": hashlib.sha256(record.encode()).hexdigest()}
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Every installed package, Python and the runner."""
     installed = {

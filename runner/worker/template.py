@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -31,7 +32,10 @@ def main(arguments_json: str) -> NoReturn:
     arguments = json.loads(arguments_json)
     control = Channel.from_descriptor(arguments["control"])
     threading.Thread(target=_leave_with_driver, args=(control.fileno(),), daemon=True).start()
-    _Template(control, _preload(arguments["kind"], arguments["preload"])).serve()
+    job = _preload(arguments["kind"], arguments["preload"])
+    gc.collect()
+    gc.freeze()  # no child looks through what was imported again: memory stays shared, and collections are short
+    _Template(control, job).serve()
 
 
 # JAX warns that its threads do not survive a fork. It has been imported here and not used: a child's first

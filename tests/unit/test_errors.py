@@ -54,7 +54,7 @@ def test_security_error_is_a_cluster_error() -> None:
 
 
 def test_docstring_draws_the_whole_tree() -> None:
-    drawn = dict(re.findall(r"(\w+Error) +(\d)", runner.errors.__doc__ or ""))
+    drawn = dict(re.findall(r"── (\w+) +(\d)", runner.errors.__doc__ or ""))
     assert {name: int(code) for name, code in drawn.items()} == {k: v for k, v in CODES.items() if k != "RunnerError"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -134,3 +135,22 @@ def test_line_that_is_no_message_is_an_error(raw: tuple[socket.socket, Channel],
     sender.sendall(line)
     with pytest.raises(ValueError):
         channel.receive()
+
+
+def test_files_go_along_with_their_message(pair: tuple[Channel, Channel]) -> None:
+    driver, worker = pair
+    files = [os.memfd_create(f"file-{number}") for number in range(3)]
+    for number, file in enumerate(files):
+        os.write(file, str(number).encode())
+    driver.send(files[:2], order="run", text="x" * 100_000)
+    driver.send(order="between")
+    driver.send(files[2:], order="run")
+    first, between, last = (worker.receive() for _ in range(3))
+    assert first is not None
+    assert last is not None
+    assert between == {"order": "between"}
+    received = [*first["descriptors"], *last["descriptors"]]
+    assert [os.pread(file, 1, 0) for file in received] == [b"0", b"1", b"2"]
+    assert not set(received) & set(files)
+    for file in (*files, *received):
+        os.close(file)

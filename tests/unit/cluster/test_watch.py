@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -63,3 +64,16 @@ def test_process_that_computes_is_not() -> None:
     with watching("print(flush=True)\nwhile True: pass") as ends:
         threading.Timer(3 * LIMITS.silence_timeout, ends.child.send, kwargs={"event": "done"}).start()
         assert [message["event"] for _, message in ends.watch.events()] == ["done"]
+
+
+def test_process_that_waits_for_the_driver_is_not() -> None:
+    """The driver thinks for longer than a process may be silent."""
+    with watching("import time; print(flush=True); time.sleep(60)") as ends:
+        ends.child.send(event="paused")
+        told = []
+        for _, message in ends.watch.events():
+            told.append(message["event"])
+            if message["event"] == "paused":
+                time.sleep(2 * LIMITS.silence_timeout)
+                threading.Timer(LIMITS.silence_timeout / 2, ends.child.send, kwargs={"event": "done"}).start()
+        assert told == ["paused", "done"]
