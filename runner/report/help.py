@@ -37,7 +37,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=import import_from={alice: …, …}   take in what SecretFlow's own save_model wrote
   python -m runner data=synthetic data.rows=… data.features=…   on made-up tables of any size
   python -m runner sgb=fast crypto=paillier            other choices
-  python -m runner -m sgb.max_depth=3,5                a sweep
+  python -m runner -m sgb.max_depth=3,5                a sweep; typed again with hydra.sweep.dir=DIR, it goes on
   python -m runner tune=optuna tune.trials=20          a search for good settings; task=check shows what it would do
   python -m runner task=summary sweep=DIR              its jobs compared: a table, CSV, Parquet and a page
   python -m runner --cfg job                           the composed configuration

@@ -16,6 +16,7 @@ from runner.spec.check_prepare import check_prepare
 from runner.spec.check_privacy import check_privacy
 from runner.spec.check_site import check_site
 from runner.spec.check_source import check_sources
+from runner.spec.check_sweep import check_sweep
 from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.check_tracking import check_tracking
 from runner.spec.check_tune import check_tune
@@ -57,6 +58,7 @@ def check(spec: Spec) -> None:
     check_task(spec)
     check_checkpoints(spec)
     check_tune(spec)
+    check_sweep(spec)
     check_tracking(spec)
 
 

@@ -117,14 +117,14 @@ class _Sweeping:
 def _add(sweep: Sweep, jobs_overrides: Sequence[Sequence[str]], console: Console) -> list[Job]:
     """Each job once."""
     jobs: dict[int, Job] = {}
-    for overrides in jobs_overrides:
-        job = sweep.add(overrides)
+    for job in sweep.add_all(jobs_overrides):
+        told = f"Job {job.number:<8} {' '.join(job.overrides)}"
         if job.number in jobs:
-            _say(console, f"Job {job.number:<8} is once more asked for, by {' '.join(overrides)}: it is done once")
+            _say(console, f"{told}: is asked for again, and done once")
             continue
         jobs[job.number] = job
         if job.error is not None:
-            print(f"\nJob {job.number:<8} {' '.join(overrides)}\n{job.error}", file=sys.stderr, flush=True)
+            print(f"\n{told}\n{job.error}", file=sys.stderr, flush=True)
     warnings = [warning for job in jobs.values() if job.prepared for warning in warnings_of(job.prepared.spec)]
     for warning in dict.fromkeys(warnings):
         print(warning, file=sys.stderr)
@@ -134,10 +134,12 @@ def _add(sweep: Sweep, jobs_overrides: Sequence[Sequence[str]], console: Console
 def _report_best(sweep: Sweep, jobs: Sequence[Job], progress: Progress, console: Console) -> None:
     """The HTML reports of the best job, where only it gets some."""
     found = progress.best()
-    wanted = {job.number for job in jobs if job.prepared is not None and job.prepared.spec.report.html}
-    if sweep.settings.reports != "best" or found is None or found[0] not in wanted:
+    specs = {job.number: job.prepared.spec for job in jobs if job.prepared is not None}
+    if sweep.settings.reports != "best" or found is None or not specs[found[0]].report.html:
         return
     folder = sweep.folder / str(found[0])
+    if all((folder / "parties" / party / "report.html").exists() for party in specs[found[0]].parties):
+        return
     try:
         with sweep.slot() as cluster:
             reports = make_reports(folder, read_run(folder), cluster)
@@ -151,8 +153,11 @@ def _summarise(sweep: Sweep, console: Console) -> None:
     """The jobs compared; they are done, whatever becomes of it."""
     try:
         _say(console, "\n" + summarise_sweep(sweep.folder))
-    except (RunnerError, OSError) as error:
-        _say(console, f"note: no summary was made ({error}); task=summary sweep={sweep.folder} tries again")
+    except RunnerError as error:
+        _say(
+            console,
+            f"note: no summary was made: {error.what} ({error.why}); task=summary sweep={sweep.folder} tries again",
+        )
 
 
 def _say(console: Console, text: str) -> None:

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,19 +118,28 @@ class Sweep:
         self._lock.release()
 
     def add(self, overrides: Sequence[str]) -> Job:
-        """Compose, type and check a job; it has the number that its spec has in this folder already, or a new one.
+        """One job; see :meth:`add_all`."""
+        return self.add_all([overrides])[0]
+
+    def add_all(self, jobs: Sequence[Sequence[str]]) -> list[Job]:
+        """Compose, type and check jobs; each has the number that its spec has in this folder already, or a new one.
 
         A job that may not start has its error, here and in its ``status.json``.
         """
+        looked = [self._look_at(overrides) for overrides in jobs]
+        numbers = self.record.numbers((one.overrides, one.spec_digest) for one in looked)
+        added = [replace(one, number=number) for one, number in zip(looked, numbers, strict=True)]
+        for job in added:
+            if job.error is not None:
+                self._note_error(job.number, job.error)
+        return added
+
+    def _look_at(self, overrides: Sequence[str]) -> Job:
         try:
-            config = self.compose(overrides)
-            prepared = _prepare(config, overrides)
+            prepared = _prepare(self.compose(overrides), overrides)
         except RunnerError as error:
-            number = self.record.number(overrides, None)
-            self._note_error(number, error)
-            return Job(number, tuple(overrides), None, None, error)
-        digest = spec_digest(prepared.spec)
-        return Job(self.record.number(overrides, digest), tuple(overrides), digest, prepared)
+            return Job(-1, tuple(overrides), None, None, error)
+        return Job(-1, tuple(overrides), spec_digest(prepared.spec), prepared)
 
     def carry_out(self, job: Job, pace: Pace | None = None, listener: Listener | None = None) -> JobResult:
         """Run a job, unless it is finished; again, as often as ``sweep.retries`` says, after failures that may pass.

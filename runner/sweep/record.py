@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -50,19 +50,16 @@ class Record:
             content.typed = content.typed or list(typed)
 
     def number(self, overrides: Sequence[str], spec_digest: str | None) -> int:
-        """The number of a job: the one that its digest has already, or else the next one.
+        """The number of one job; see :meth:`numbers`."""
+        return self.numbers([(overrides, spec_digest)])[0]
+
+    def numbers(self, jobs: Iterable[tuple[Sequence[str], str | None]]) -> list[int]:
+        """The number of each job, of which its overrides and its digest are given: its digest's, or else the next one.
 
         A job whose overrides made no valid spec is known by its overrides.
         """
         with self._changing() as content:
-            for entry in content.jobs:
-                same = spec_digest is not None and entry.spec_digest == spec_digest
-                if same or (entry.spec_digest is None and entry.overrides == list(overrides)):
-                    entry.spec_digest = spec_digest or entry.spec_digest
-                    return entry.number
-            number = 1 + max((entry.number for entry in content.jobs), default=-1)
-            content.jobs.append(Entry(number=number, overrides=list(overrides), spec_digest=spec_digest))
-            return number
+            return [_number(content, list(overrides), digest) for overrides, digest in jobs]
 
     def count_attempt(self, number: int) -> int:
         """Note that a job is begun, and return how often it was."""
@@ -84,6 +81,17 @@ class Record:
             yield content
             if (after := msgspec.to_builtins(content)) != before or not (self._folder / RECORD).exists():
                 write_json(self._folder / RECORD, after)
+
+
+def _number(content: Content, overrides: list[str], spec_digest: str | None) -> int:
+    for entry in content.jobs:
+        same = spec_digest is not None and entry.spec_digest == spec_digest
+        if same or (entry.spec_digest is None and entry.overrides == overrides):
+            entry.spec_digest = spec_digest or entry.spec_digest
+            return entry.number
+    number = 1 + max((entry.number for entry in content.jobs), default=-1)
+    content.jobs.append(Entry(number=number, overrides=overrides, spec_digest=spec_digest))
+    return number
 
 
 def read_record(folder: Path) -> Content:

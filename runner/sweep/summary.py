@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from runner.errors import BundleError
 from runner.files import write_bytes
 from runner.sweep.record import Content
 from runner.sweep.summary_compare import Group, groups, label_of
@@ -26,15 +27,23 @@ def summarise_sweep(folder: Path) -> str:
     Works at any time: while the sweep goes on, after it was killed, and where jobs of it failed.
 
     Raises:
-        BundleError: where there is no sweep, or its record cannot be read.
+        BundleError: where there is no sweep, its record cannot be read, or nothing can be written in its folder.
         SpecError: where the sweep has no job yet.
     """
     from runner.sweep.page import page_of  # late: templates are needed for nothing else here
 
     content, jobs = read_sweep(folder)
     found = groups(jobs, objectives_of(content))
-    write_tables(folder, found, jobs)
-    write_bytes(folder / PAGE, page_of(folder, content, jobs, found))
+    try:
+        write_tables(folder, found, jobs)
+        write_bytes(folder / PAGE, page_of(folder, content, jobs, found))
+    except OSError as error:
+        raise BundleError(
+            "the summary cannot be written",
+            where=str(error.filename or folder),
+            why=error.strerror or type(error).__name__,
+            fix="make room in the sweep folder, and give yourself the right to write there",
+        ) from None
     return "\n".join(_lines(folder, content, jobs, found))
 
 

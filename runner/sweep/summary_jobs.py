@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -115,11 +116,11 @@ def read_sweep(folder: Path) -> tuple[Content, list[JobRecord]]:
         BundleError: where there is no sweep, or its record cannot be read.
         SpecError: where the sweep has no job yet.
     """
-    if not (folder / RECORD).is_file():
+    if not ((folder / RECORD).is_file() and os.access(folder / RECORD, os.R_OK)):
         raise BundleError(
             "there is no sweep",
             where=str(folder / RECORD),
-            why="the folder has no record of a sweep",
+            why="the folder has no record of a sweep that can be read",
             fix="give the folder that a sweep printed: sweep=outputs/sweeps/<day>/<time>",
         )
     content = read_record(folder)

@@ -203,6 +203,7 @@ def test_every_module_begins_with_a_docstring(file: str) -> None:
     [
         "import runner",
         "import runner.tasks, runner.execution, runner.__main__, runner.records, runner.reproduction, runner.drafting",
+        "import runner.sweep.launcher",
     ],
 )
 def test_driver_imports_nothing_slow(statement: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from runner.sweep.compose import Composer
 
 
 @pytest.fixture(scope="module")
-def composer() -> Iterator[Composer]:
+def composer() -> Composer:
     """Composes jobs as a sweep does."""
     with initialize_config_dir(config_dir(), version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
-        yield Composer(loader, compose("config", [], return_hydra_config=True))
+        return Composer(loader, compose("config", [], return_hydra_config=True))

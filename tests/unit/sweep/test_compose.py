@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hydra import compose
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
 from runner.errors import SpecError
-from runner.spec.compose import choices_of
+from runner.spec.compose import choices_of, config_dir
 from runner.sweep.compose import Composer
 
 
@@ -30,7 +30,8 @@ def values_and_choices(config: DictConfig) -> tuple[DictConfig, dict[str, str]]:
     ],
 )
 def test_as_hydra_does(composer: Composer, overrides: list[str]) -> None:
-    expected = values_and_choices(compose("config", overrides, return_hydra_config=True))
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        expected = values_and_choices(compose("config", overrides, return_hydra_config=True))
     assert values_and_choices(composer.look(overrides).copy()) == expected
     assert values_and_choices(composer(overrides)) == expected
     assert values_and_choices(composer(overrides)) == expected

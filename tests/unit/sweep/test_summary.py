@@ -118,11 +118,20 @@ def test_job_of_other_settings_than_recorded_is_damaged(tmp_path: Path) -> None:
 def test_what_is_no_sweep_is_told(tmp_path: Path) -> None:
     assert isinstance(refusal(tmp_path / "nowhere"), BundleError)
     assert "there is no sweep" in refusal(tmp_path).what
+    assert "there is no sweep" in refusal(tmp_path / "a\x00b").what
     (tmp_path / RECORD).write_text("{")
     assert "cannot be read" in refusal(tmp_path).what
     error = refusal(make_sweep(tmp_path / "empty", []))
     assert isinstance(error, SpecError)
     assert "no job yet" in error.what
+
+
+def test_folder_that_takes_no_summary_is_told(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", [job(2, 0.8)])
+    (folder / "summary.html" / "in the way").mkdir(parents=True)
+    error = refusal(folder)
+    assert "cannot be written" in error.what
+    assert isinstance(error, BundleError)
 
 
 def test_metrics_that_this_site_may_not_see_are_not_there_and_who_has_them_is(tmp_path: Path) -> None:

@@ -93,8 +93,8 @@ def test_jobs_are_the_children_of_one_sweep(store: Any, made: Path) -> None:
 
 def test_neither_keys_nor_places_nor_tables_are_told() -> None:
     overrides = ("+parties.alice.key_env=ALICE_KEY", "+parties.alice.passphrase_env=ALICE_PASSPHRASE")
-    sql = "+data.tables.bob.source={sql: select 1, uri_env: BOB_URI}"
-    spec = make_spec(*overrides, sql, "+sgb.audit_paths={alice: /secret/audit}", "outputs=/secret")
+    query = ("+data.tables.bob.source={sql: select 1, uri_env: BOB_URI}", "data.tables.bob.path=null")
+    spec = make_spec(*overrides, *query, "data.builtin=null", "outputs=/secret")
     told = json.dumps(params(spec))
     for word in ("secret", "ALICE", "BOB_URI", "select", "parquet", "breast_cancer.py", "key_file"):
         assert word not in told
