@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from runner.spec.align import IN_PAIRS, IdForm
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec, Stage
+from runner.spec.privacy import LabelDp
 
 # No party can have such a name.
 TERMINAL = "the terminal"  # what the viewer reads on the screen of the run
@@ -44,6 +45,9 @@ COMMON_ROWS = "number of common rows"
 GRADIENTS = "encrypted gradients, split choices, split gains, row partitions"
 HISTOGRAMS = "encrypted histogram sums, shuffled; row partitions"
 LEAVES = "row partitions by leaf"
+OWN_LABELS = "labels of its own rows"
+LABEL_COLUMN = "its label column"
+COMBINED = "combined label ({rule})"
 OWN = "which rows are its own"
 PART = "number of features, keyed digests of their names and of the model part"
 SEALED = "digest of the encrypted model part"
@@ -131,21 +135,29 @@ def matching_flows(spec: Spec) -> Iterator[Flow]:
         yield Flow("align", "ids", COMMON_OF_TWO, third, second)
 
 
+def label_form(spec: Spec, form: str) -> str:
+    """The form in which labels move: with label DP, their owners have made them noisy."""
+    if not isinstance(spec.privacy, LabelDp):
+        return form
+    return f"{form}, noisy (epsilon {spec.privacy.epsilon:g})"
+
+
 def _label(spec: Spec) -> Iterator[Flow]:
     """Bringing the parts of the label together: see the label modes in ``spec.label``."""
     label = spec.label
     if isinstance(label, RowShardedLabel):
         for owner in label.owners:
             if owner != label.holder:
-                yield Flow("label", "labels", "labels of its own rows", owner, label.holder)
+                yield Flow("label", "labels", label_form(spec, OWN_LABELS), owner, label.holder)
         if label.on_missing == "drop":
             for party in spec.party_order()[1:]:
                 yield Flow("label", "label_presence", "which rows have a label", label.holder, party)
     elif isinstance(label, (JointLabel, SecretLabel)):
         for owner in label.inputs:
-            yield Flow("label", "shares", "its label column", owner, SPU)
+            yield Flow("label", "shares", label_form(spec, LABEL_COLUMN), owner, SPU)
         if isinstance(label, JointLabel):
-            yield Flow("label", "labels", f"combined label ({label.rule})", SPU, label.holder)
+            form = label_form(spec, COMBINED.format(rule=label.rule))
+            yield Flow("label", "labels", form, SPU, label.holder)
 
 
 def _train(spec: Spec) -> Iterator[Flow]:

@@ -15,6 +15,7 @@ from secretflow.device import PYUObject, SPUObject
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.policy.audit import payload_bytes
+from runner.policy.flows import COMBINED, LABEL_COLUMN, OWN_LABELS, label_form
 from runner.spec.label import JointLabel, RowShardedLabel, SecretLabel, SingleLabel
 from runner.spec.model import Stage
 from runner.stages.context import Context
@@ -52,9 +53,8 @@ def join_labels(context: Context, stage: Stage = "label") -> Labels:
             return _join_shards(context, label, stage)
         case JointLabel():
             combined = _combine(context, label, stage)
-            value = context.gate.deliver(
-                combined, label.holder, stage=stage, kind="labels", form=f"combined label ({label.rule})"
-            )
+            form = label_form(context.spec, COMBINED.format(rule=label.rule))
+            value = context.gate.deliver(combined, label.holder, stage=stage, kind="labels", form=form)
             objective = context.spec.sgb.objective
 
             def checked(site: Site, value: Any) -> Any:
@@ -84,7 +84,8 @@ def _join_shards(context: Context, label: RowShardedLabel, stage: Stage) -> Labe
     for owner in sorted(label.owners, key=lambda owner: (owner != label.holder, owner)):
         shard = context.at(owner, lambda site: site.table.training_label)
         if owner != label.holder:
-            shard = context.gate.deliver(shard, label.holder, stage=stage, kind="labels", form="labels of its own rows")
+            form = label_form(context.spec, OWN_LABELS)
+            shard = context.gate.deliver(shard, label.holder, stage=stage, kind="labels", form=form)
         shards.append(shard)
 
     def join(site: Site, *shards: Any) -> Any:
@@ -186,8 +187,9 @@ def _combine(context: Context, label: JointLabel | SecretLabel, stage: Stage) ->
             )
         return as_input(label.rule, values, len(label.inputs))
 
+    form = label_form(context.spec, LABEL_COLUMN)
     shares = [
-        context.gate.share(context.at(owner, column), context.spu, stage=stage, kind="shares", form="its label column")
+        context.gate.share(context.at(owner, column), context.spu, stage=stage, kind="shares", form=form)
         for owner in label.inputs
     ]
     rule, threshold = label.rule, label.threshold or 0.0

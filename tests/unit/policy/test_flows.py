@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from support import make_spec
 
 from runner.policy.decide import decide
 from runner.policy.flows import (
@@ -197,3 +198,11 @@ def test_each_way_to_align_says_what_it_shows(changed: Changed, changes: dict[st
     assert {flow.form for flow in found} == forms | {IDS}
     for form in forms - {COMMON_OF_OTHERS, COMMON_OF_TWO}:
         assert {(flow.sender, flow.receiver) for flow in found if flow.form == form} == EVERY_PAIR
+
+
+def test_labels_that_move_with_label_dp_are_noisy() -> None:
+    alone = ("data=clinics", "label.predict=carol", "label.predict_column=confirmed", "privacy=label_dp")
+    for mode in ("row_sharded", "joint"):
+        moved = [flow for flow in flows(make_spec(*alone, f"label={mode}")) if flow.stage == "label"]
+        assert moved
+        assert all(flow.form.endswith("noisy (epsilon 2)") for flow in moved)

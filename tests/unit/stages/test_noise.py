@@ -20,7 +20,11 @@ X = draw_features(ROWS)
 TEST = np.arange(ROWS) % 4 == 0
 LABEL = (X[:, 0] + X[:, 2] > 9).astype(float)
 NOISY = np.where(np.arange(ROWS) % 5 == 0, 1 - LABEL, LABEL)
-DP = {"privacy": {"name": "label_dp", "epsilon": 1.0}, "sgb.num_boost_round": 2, "policy.curves.recipients": ["all"]}
+DP: dict[str, Any] = {
+    "privacy": {"name": "label_dp", "epsilon": 1.0},
+    "sgb.num_boost_round": 2,
+    "policy.curves.recipients": ["all"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,24 @@ def test_labels_are_drawn_paid_for_and_noted(house: House, monkeypatch: pytest.M
     assert noisy[0] != LABEL.tolist()
     assert [fact["drawn_now"] for fact in facts] == [ROWS, 0]
     assert facts[0]["draw"] == facts[1]["draw"]
+
+
+@pytest.mark.parametrize("why", ["repeated", "gone on with"])
+def test_run_that_is_repeated_or_gone_on_with_takes_its_own_noise(house: House, why: str) -> None:
+    from runner.stages.noise import protect_labels
+
+    first = house.context(X, LABEL, {**DP, "data.name": why}, test=TEST)
+    protect_labels(first)
+    run = first.sites["carol"].folder.parent.parent
+    redraw = {**DP, "privacy": {**DP["privacy"], "redraw": True}, "data.name": why}
+    anew = house.context(X, LABEL, redraw, test=TEST)
+    protect_labels(anew)
+    again = house.context(X, LABEL, {**redraw, "resume": str(run)} if why == "gone on with" else redraw, test=TEST)
+    if why == "repeated":
+        again.sites["carol"].original = run
+    protect_labels(again)
+    noisy = [context.sites["carol"].table.noisy.tolist() for context in (first, anew, again)]
+    assert noisy[2] == noisy[0] != noisy[1]
 
 
 def test_budget_that_is_too_small_stops_the_run(house: House) -> None:

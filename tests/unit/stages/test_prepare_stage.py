@@ -65,6 +65,17 @@ def test_training_rows_alone_are_fitted_and_all_rows_prepared(stage: ModuleType,
     assert party.told == []
 
 
+def test_target_encoding_knows_noisy_labels_alone(stage: ModuleType, tmp_path: Path) -> None:
+    noisy = np.array([1.0, 0.0, 1.0, 1.0, 1.0])
+    found = []
+    for number, label in enumerate((LABEL, 1 - LABEL)):
+        party = Party(tmp_path / str(number), replace(table_of(label=label), noisy=noisy))
+        stage._prepare(party.site, Prepare())
+        found.append(party.site.features.tolist())
+    assert found[0] == found[1]
+    assert [row[1] for row in found[0]] == [1.0, 0.0, 1.0, 2 / 3, 2 / 3]
+
+
 def test_what_is_left_out_is_told_by_numbers_alone(stage: ModuleType, tmp_path: Path) -> None:
     table = made_table(np.arange(5), np.column_stack([np.ones(5), np.arange(5), np.arange(5)]), ["k", "x", "y"], TEST)
     party = Party(tmp_path, table)
