@@ -36,7 +36,7 @@ def spend(home: Path, **charge: Any) -> None:
 
 
 def test_before_the_first_expense_nothing_is_written(home: Path) -> None:
-    assert afford(order(home, "privacy=output_dp")) == {"paid": 1.0, "epsilon": 1.0, "delta": 0.0}
+    assert afford(order(home, "privacy=output_dp")) == {"paid": 1.0, "epsilon": 1.0, "delta": 0.0, "restored": 0}
     assert afford(order(home, "privacy=label_dp"))["paid"] == 2.0
     with pytest.raises(PolicyError):
         afford(order(home, "privacy=label_dp", "privacy.epsilon=3"))
