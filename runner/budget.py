@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from runner.cluster.offline import ask_parties
@@ -33,4 +34,8 @@ def require_budget(spec: Spec) -> dict[str, dict[str, Any]]:
         party: {"order": "afford", "party": party, "spec": values, "run": "a run to come"} for party in sorted(spenders)
     }
     answers = ask_parties(orders, spec.cluster)
+    for party in orders:
+        if restored := answers[party]["restored"]:
+            told = f"{restored} expenses that a process announced before it died are counted as spent"
+            print(f"note: {party}'s privacy ledger: {told}", file=sys.stderr)
     return {party: {name: answers[party][name] for name in ("paid", "epsilon", "delta")} for party in orders}

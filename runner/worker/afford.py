@@ -30,7 +30,8 @@ def afford(order: dict[str, Any]) -> dict[str, Any]:
         order: ``party``, ``spec`` (as plain values), ``run`` (the name of the run, or a text for one to come).
 
     Returns:
-        ``paid``: epsilon that the run would spend now; ``epsilon``, ``delta``: spent on the data set with it.
+        ``paid``: epsilon that the run would spend now; ``epsilon``, ``delta``: spent on the data set with it;
+        ``restored``: how many expenses a process had announced before it died, and are counted now.
 
     Raises:
         PolicyError: where a budget would be overspent.
@@ -47,7 +48,7 @@ def afford(order: dict[str, Any]) -> dict[str, Any]:
     ledger = Ledger(home, keys, spec.data.name, _source(spec, party))
     with ledger.opened() as book:
         paid, _, before = ledger.look(book, charges, limits)
-    return _told(list(paid), [*before, *paid])
+    return _told(list(paid), [*before, *paid], ledger.restored)
 
 
 def _for_outputs(spec: Spec, party: str, run: str) -> list[Charge]:
@@ -75,6 +76,11 @@ def _source(spec: Spec, party: str) -> bytes:
         return b""
 
 
-def _told(paid: list[Charge], spent: list[Charge]) -> dict[str, Any]:
+def _told(paid: list[Charge], spent: list[Charge], restored: int = 0) -> dict[str, Any]:
     together = total(spent)
-    return {"paid": total(paid).epsilon, "epsilon": together.epsilon, "delta": together.delta}
+    return {
+        "paid": total(paid).epsilon,
+        "epsilon": together.epsilon,
+        "delta": together.delta,
+        "restored": restored,
+    }

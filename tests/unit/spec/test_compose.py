@@ -37,7 +37,7 @@ def told(override: str) -> SpecError:
             "policy.foo.recipients=[]",
             "policy.foo.recipients",
             "allowed: complete_model, curves, ids, importance, labels, metrics, min_batch, min_rows, model_parts, "
-            "name, predictions, row_counts",
+            "name, predictions, privacy, row_counts",
         ),
         ("+foo=1", "foo", "policy"),
         ("+sgb.bar=2", "sgb.bar", "max_depth"),
