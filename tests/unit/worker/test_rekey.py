@@ -11,9 +11,12 @@ import pytest
 import runner.worker.rekey
 from runner.bundle.manifest import FORMAT, Manifest, PartyEntry, read_manifest, sign, write_manifest
 from runner.bundle.part import content_digest, part_bytes, read_part, write_part
-from runner.errors import BundleError, DataError, RunnerError, SpecError
+from runner.errors import BundleError, DataError, RunnerError, SecurityError, SpecError
 from runner.keys.keyring import Keyring, follows
-from runner.keys.store import open_keyring
+from runner.keys.store import open_keyring, write_secret
+from runner.privacy.accounting import Charge
+from runner.privacy.ledger import Ledger
+from runner.privacy.ledger_file import LedgerFile
 from runner.spec.model import Party
 from runner.worker.rekey import rekey
 
@@ -234,3 +237,28 @@ def test_a_key_in_the_environment_is_not_changed(place: Place) -> None:
         rekey(place.order(settings={"key_file": place.settings.key_file, "key_env": "KEY"}))
     assert isinstance(caught.value, RunnerError)
     assert place.content() == before
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_privacy_ledger_goes_over_to_the_new_key(tmp_path: Path, interrupted: bool) -> None:
+    place = Place(tmp_path)
+    home = Path(place.settings.key_file).parent
+    spent = Charge(mechanism="counts", epsilon=1.0)
+    Ledger(home, place.first, "loans", b"table").spend([spent], [], "one")
+    if interrupted:  # after the ledger, and before the key file was replaced
+        begun = home / "secret.key.new"
+        write_secret(begun, b"\3" * 32)
+        LedgerFile(home, place.first).reseal(Keyring("alice", b"\3" * 32))
+    assert rekey(place.order())["ledger"]
+    assert Ledger(home, place.keys(), "loans", b"table").spend([spent], [], "two").spent.epsilon == 2.0
+
+
+def test_a_ledger_that_was_changed_stops_the_change_of_key(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    home = Path(place.settings.key_file).parent
+    Ledger(home, place.first, "loans", b"table").spend([Charge(mechanism="counts", epsilon=1.0)], [], "one")
+    (home / "ledger.jsonl").write_bytes(b"")
+    with pytest.raises(SecurityError):
+        rekey(place.order())
+    assert place.keys().public == place.first.public
+    assert place.opens(place.first) == [True, True]
