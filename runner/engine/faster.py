@@ -19,8 +19,8 @@ from secretflow.ml.boost.sgb_v.factory.components.bucket_sum_calculator import (
 )
 from secretflow.ml.boost.sgb_v.factory.components.gradient_encryptor import GradientEncryptor
 
-from runner.engine.encryption import PackedHeu, PlanInput, Work, pack_selects
-from runner.engine.histogram import Family
+from runner.engine.encryption import PackedHeu, PlanInput, Work
+from runner.engine.histogram import Family, pack_selects
 
 
 def applies_to(parameters: Mapping[str, Any], heu: Any) -> bool:
