@@ -154,7 +154,8 @@ class LabelHolder(HEUSkKeeper):  # type: ignore[misc]
 
     def _open(self, message: Message, work: Work) -> tuple[Integers, Integers]:
         """One evaluator's sums in their shuffled places: gradients and hessians, int64, shape (nodes, its buckets)."""
-        assert self._plan is not None
+        if self._plan is None:
+            raise AssertionError("sums came back before gradients went out")
         numbers = message["numbers"]
         told: tuple[Integers, Integers] = (np.zeros(0, dtype=np.int64),) * 2
         if message["packs"] is not None:
