@@ -1,4 +1,5 @@
 """SecretFlow, started safely: a narrow import, a guarded transport, private shuffles, and each party's own things.
 
-And SGB as the runner needs it: looked at before each tree, and able to go on from the state of an earlier training.
+And SGB as the runner needs it: looked at before each tree, able to go on from the state of an earlier training, and
+with histograms that cost less (``faster``, on top of ``encryption``, ``sealed``, ``packing`` and ``histogram``).
 """

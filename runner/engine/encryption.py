@@ -19,12 +19,11 @@ from secretflow.device import HEU
 from secretflow.device.device.heu import HEUEvaluator, HEUSkKeeper
 
 from runner.engine import histogram
-from runner.engine.histogram import ALL, NOTHING, Family, Integers
+from runner.engine.histogram import ALL, NOTHING, Bits, Family, Integers, unpack_selects
 from runner.engine.packing import Plan, join, make_plan, split, sum_bits
 from runner.engine.sealed import Arithmetic, Sealed, pack, subtract, sum_nodes
 from runner.errors import StageError
 
-Bits = dict[str, Any]  # node selections as bits: {"rows": number of rows, "bits": uint8, shape (nodes, bytes)}
 Message = dict[str, Any]
 _LARGEST = 2.0**62
 
@@ -59,17 +58,6 @@ class PlanInput:
     scale: int
     largest: tuple[float | None, float | None]
     nodes: int
-
-
-def pack_selects(selects: Sequence[NDArray[Any]]) -> Bits:
-    """Which rows are in which node, as bits."""
-    table = np.stack([np.asarray(select).ravel() for select in selects]).astype(np.bool_)
-    return {"rows": table.shape[1], "bits": np.packbits(table, axis=1)}
-
-
-def unpack_selects(packed: Bits) -> NDArray[np.bool_]:
-    """Shape (nodes, rows)."""
-    return np.unpackbits(packed["bits"], axis=1, count=packed["rows"]).astype(np.bool_)
 
 
 def encode(gradients: NDArray[Any], scale: int) -> Integers:
@@ -166,7 +154,8 @@ class LabelHolder(HEUSkKeeper):  # type: ignore[misc]
 
     def _open(self, message: Message, work: Work) -> tuple[Integers, Integers]:
         """One evaluator's sums in their shuffled places: gradients and hessians, int64, shape (nodes, its buckets)."""
-        assert self._plan is not None
+        if self._plan is None:
+            raise AssertionError("sums came back before gradients went out")
         numbers = message["numbers"]
         told: tuple[Integers, Integers] = (np.zeros(0, dtype=np.int64),) * 2
         if message["packs"] is not None:

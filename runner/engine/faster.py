@@ -19,8 +19,8 @@ from secretflow.ml.boost.sgb_v.factory.components.bucket_sum_calculator import (
 )
 from secretflow.ml.boost.sgb_v.factory.components.gradient_encryptor import GradientEncryptor
 
-from runner.engine.encryption import PackedHeu, PlanInput, Work, pack_selects
-from runner.engine.histogram import Family
+from runner.engine.encryption import PackedHeu, PlanInput, Work
+from runner.engine.histogram import Family, pack_selects
 
 
 def applies_to(parameters: Mapping[str, Any], heu: Any) -> bool:
@@ -196,6 +196,7 @@ class _LeafWise(_Sums, LeafWiseBucketSumCalculator):  # type: ignore[misc]
         )
 
     def remove_pruned_node_cache(self, all_node_indices: Sequence[int], gain_is_cost_effective: Sequence[bool]) -> None:
-        assert self._forget is not None
+        if self._forget is None:
+            raise AssertionError("nodes are pruned after their sums were made")
         pruned = zip(all_node_indices, gain_is_cost_effective, strict=True)
         self._forget.extend(int(node) for node, effective in pruned if not effective)

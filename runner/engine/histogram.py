@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 Places = NDArray[np.int32]
+Bits = dict[str, Any]  # node selections as bits: {"rows": number of rows, "bits": uint8, shape (nodes, bytes)}
 
 NOTHING, ALL = -1, -2  # the sum of no row, and of all rows of the node
 _EXACT = 2.0**53
@@ -27,6 +30,17 @@ class Family:
     summed: int
     sibling: int | None = None
     parent: int | None = None
+
+
+def pack_selects(selects: Sequence[NDArray[Any]]) -> Bits:
+    """Which rows are in which node, as bits."""
+    table = np.stack([np.asarray(select).ravel() for select in selects]).astype(np.bool_)
+    return {"rows": table.shape[1], "bits": np.packbits(table, axis=1)}
+
+
+def unpack_selects(packed: Bits) -> NDArray[np.bool_]:
+    """Shape (nodes, rows)."""
+    return np.unpackbits(packed["bits"], axis=1, count=packed["rows"]).astype(np.bool_)
 
 
 def bucket_numbers(order_map: NDArray[np.int8], buckets: int) -> Integers:

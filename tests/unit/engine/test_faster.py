@@ -127,12 +127,3 @@ def test_gradients_beyond_64_bits_are_refused(secretflow: None, wrong: float) ->
 
     with pytest.raises(StageError, match="do not fit"):
         encode(np.array([[wrong, 1.0]]), 2**20)
-
-
-def test_selections_travel_as_bits(secretflow: None) -> None:
-    from runner.engine.encryption import pack_selects, unpack_selects
-
-    selects = [np.ones((1, 11), dtype=np.int8), np.arange(11, dtype=np.uint8) % 2]
-    packed = pack_selects(selects)
-    assert packed["bits"].nbytes == 4
-    assert unpack_selects(packed).tolist() == [[True] * 11, (np.arange(11) % 2 == 1).tolist()]

@@ -13,8 +13,10 @@ from runner.engine.histogram import (
     bucket_numbers,
     count_rows,
     cumulate,
+    pack_selects,
     representatives,
     sum_rows,
+    unpack_selects,
 )
 
 BUCKETS = 4
@@ -70,3 +72,10 @@ def test_representatives_stand_for_the_same_sum(seed: int) -> None:
     assert [values[place] for place in same.tolist()] == sums.tolist()
     for feature in same.reshape(2, BUCKETS).tolist():
         assert len({values[place] for place in feature}) == len(set(feature)), "and no two for one sum"
+
+
+def test_selections_travel_as_bits() -> None:
+    selects = [np.ones((1, 11), dtype=np.int8), np.arange(11, dtype=np.uint8) % 2]
+    packed = pack_selects(selects)
+    assert packed["bits"].nbytes == 4
+    assert unpack_selects(packed).tolist() == [[True] * 11, (np.arange(11) % 2 == 1).tolist()]
