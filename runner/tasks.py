@@ -9,12 +9,13 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from runner.earlier import look_at_earlier, settle
-from runner.policy.decide import decide, require
+from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
 from runner.report.check import describe_plan
 from runner.report.warnings import warnings_of
 from runner.spec.check_site import refuse_untyped
 from runner.spec.compose import to_request, to_spec
+from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
 
 
@@ -37,9 +38,7 @@ def execute(
         _answer(config, overrides, request)
         return
     config = settle(config, overrides)
-    spec = to_spec(config)
-    refuse_untyped(spec, overrides)
-    decisions = decide(spec, load_grants(spec, spec.parties_here()))
+    spec, decisions = _decided(config, overrides)
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
     if spec.task.name == "check":
@@ -54,9 +53,23 @@ def execute(
         carry_out(spec, decisions, config, {"overrides": list(overrides), "choices": dict(choices)}, sweep_folder)
 
 
+def _decided(config: DictConfig, overrides: Sequence[str]) -> tuple[Spec, tuple[Decision, ...]]:
+    spec = to_spec(config)
+    refuse_untyped(spec, overrides)
+    return spec, decide(spec, load_grants(spec, spec.parties_here()))
+
+
+def _checked(config: DictConfig, overrides: Sequence[str]) -> Spec:
+    """The spec of a run that may start."""
+    spec, decisions = _decided(settle(config, overrides), overrides)
+    require(decisions)
+    look_at_earlier(spec)
+    return spec
+
+
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:
     """Do what is asked without a run."""
-    from runner import drafting, records, reproduction
+    from runner import certificates, drafting, records, reproduction
 
     refuse_unheeded(config.task.name, overrides)
     match config.task.name:
@@ -72,3 +85,11 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.rekey_party(config, request)
         case "infer_schema":
             drafting.draft_contracts(config, request)
+        case "keygen":
+            certificates.make_keys(config, request)
+        case "pki":
+            certificates.sign_requests(request)
+        case "doctor":
+            from runner.doctor.visit import examine
+
+            examine(config, overrides, request.doctor, _checked)

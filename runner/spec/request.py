@@ -1,20 +1,20 @@
-"""What is asked without a run: to repeat, verify or compare runs that are over, change a key, or draft contracts."""
+"""What is asked without a run: about runs that are over, keys and certificates, contracts, and the health of sites."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import field
+from msgspec import Meta, field
 
 from runner.errors import SpecError
-from runner.spec.base import PartyName, Section
+from runner.spec.base import PartyName, Seconds, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "report", "rekey", "infer_schema")
+TASKS = ("reproduce", "verify", "diff", "report", "rekey", "infer_schema", "keygen", "pki", "doctor")
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -38,8 +38,33 @@ class Infer(Section, frozen=True, kw_only=True):
     overwrite: bool = False
 
 
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]+\Z")]
+
+
+class Keygen(Section, frozen=True, kw_only=True):
+    """Whose keys are made; names and addresses of its machine besides the party's own name, for its certificate."""
+
+    party: PartyName | None = None
+    hosts: tuple[Host, ...] = ()
+
+
+class Pki(Section, frozen=True, kw_only=True):
+    """A certificate authority for trials: its folder, the requests that it signs, and for how many days."""
+
+    folder: str | None = None
+    sign: tuple[str, ...] = ()
+    days: Annotated[int, Meta(ge=1, le=3650)] = 365
+
+
+class Doctor(Section, frozen=True, kw_only=True):
+    """Whether the other sites' doctors are asked, and how many seconds they are waited for."""
+
+    peers: bool = True
+    wait: Seconds = 60.0
+
+
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``rekey`` and ``infer_schema``.
+    """The settings of the tasks that need no run: ``TASKS``.
 
     With ``include_values`` a drafted contract lists the values of columns that have few.
     """
@@ -51,6 +76,9 @@ class Request(Section, frozen=True, kw_only=True):
     rekey: Rekey = field(default_factory=Rekey)
     infer: Infer = field(default_factory=Infer)
     include_values: bool = False
+    keygen: Keygen = field(default_factory=Keygen)
+    pki: Pki = field(default_factory=Pki)
+    doctor: Doctor = field(default_factory=Doctor)
 
 
 KEYS = tuple(Request.__struct_fields__)
@@ -62,6 +90,8 @@ HEEDED: dict[str, tuple[str, ...]] = {
     "diff": (),
     "report": (),
     "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
+    "keygen": ("parties", "outputs=", "site", "self_party=", "cluster="),
+    "pki": (),
 }
 WHY_UNHEEDED = {"infer_schema": "it drafts contracts of the tables in data, and runs nothing"}
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -70,7 +100,11 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "report": ("run",),
     "diff": ("run", "other"),
     "rekey": ("rekey",),
+    "keygen": ("keygen",),
+    "pki": ("pki",),
 }
+# Of a section that a task needs, the setting that has no default.
+NEEDED_OF = {"rekey": "party", "keygen": "party", "pki": "folder"}
 
 
 def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
@@ -95,6 +129,9 @@ SETTINGS = {
     "reproduce": Reproduce.__struct_fields__,
     "rekey": Rekey.__struct_fields__,
     "infer": Infer.__struct_fields__,
+    "keygen": Keygen.__struct_fields__,
+    "pki": Pki.__struct_fields__,
+    "doctor": Doctor.__struct_fields__,
 }
 
 
@@ -118,12 +155,16 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
     return rest, request
 
 
-_DRAFTS = ("infer", "include_values")
+_BESIDES = {
+    "reproduce": ("allow_overrides", "reproduce"),
+    "infer_schema": ("infer", "include_values"),
+    "doctor": ("doctor",),
+}
 
 
 def _check(request: Request, task: str) -> None:
     needed = NEEDED.get(task, ())
-    taken = (*needed, *{"reproduce": ("allow_overrides", "reproduce"), "infer_schema": _DRAFTS}.get(task, ()))
+    taken = (*needed, *_BESIDES.get(task, ()))
     plain = Request()
     for key in KEYS:
         if key not in taken and getattr(request, key) != getattr(plain, key):
@@ -134,6 +175,7 @@ def _check(request: Request, task: str) -> None:
                 fix=f"remove {key} from the command",
             )
     for key in needed:
-        if getattr(request, key) is None or (key == "rekey" and request.rekey.party is None):
-            setting = "rekey.party=<name>" if key == "rekey" else f"{key}=outputs/<day>/<time>-<id>"
+        part = NEEDED_OF.get(key)
+        if getattr(request, key) is None or (part and getattr(getattr(request, key), part) is None):
+            setting = f"{key}.{part}=<{part}>" if part else f"{key}=outputs/<day>/<time>-<id>"
             raise SpecError(f"{key} is not given", where=key, why=f"task={task} is about it", fix=f"add {setting}")

@@ -10,6 +10,8 @@ from runner.cluster.channel import Channel
 from runner.errors import RunnerError, StageError
 from runner.worker.difference import compare_parts
 from runner.worker.infer import infer_schema
+from runner.worker.keygen import keygen
+from runner.worker.measure import measure
 from runner.worker.rekey import rekey
 from runner.worker.verify import verify
 
@@ -19,6 +21,8 @@ _ORDERS: Orders = {
     "verify": verify,
     "compare": compare_parts,
     "rekey": rekey,
+    "keygen": keygen,
+    "measure": measure,
     "infer_schema": infer_schema,
 }
 
