@@ -17,7 +17,7 @@ from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values, shown
 
 SLOW = 0.1  # seconds there and back: a training waits for thousands of answers
-NARROW = 5e6  # bytes a second
+NARROW = 1e6  # bytes a second
 WRONG_CLOCK = 30.0  # seconds
 
 
@@ -101,7 +101,7 @@ def _latency(peer: str, seconds: float) -> Finding:
 def _bandwidth(peer: str, rate: float) -> Finding:
     told = f"at least {rate / 1e6:.1f} MB/s"
     if rate < NARROW:
-        return warning(f"{peer}: bandwidth", told, "a ciphertext has 384 to 768 bytes: expect a slow training")
+        return warning(f"{peer}: bandwidth", told, "expect a slow training: a gradient travels as some hundred bytes")
     return passed(f"{peer}: bandwidth", told)
 
 
