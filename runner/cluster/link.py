@@ -81,6 +81,7 @@ class Links:
         self._authority = read_certificate(credentials.authority)
         self._grace = grace
         self._warn = warn
+        self._partly = False
         self._session = secrets.token_hex(16)
         self._lines: dict[str, _Line] = {}
         self._peers: dict[str, Peer] = {}
@@ -115,6 +116,7 @@ class Links:
         Raises:
             ClusterError: where one is still missing after ``seconds``.
         """
+        self._partly = partly
         channels = {}
         self._peers = dict(peers)
         for party in peers:
@@ -128,14 +130,8 @@ class Links:
             if party < self._party:
                 self._spawn(self._call(self._lines[party]))
         self._spawn(self._keep_alive())
-        self._await_all(seconds, tell, every, partly)
+        self._await_all(seconds, tell, every)
         return channels
-
-    def missing(self) -> dict[str, str]:
-        """Party → where it should be and why it is not connected, of those that are not."""
-        with self._changed:
-            absent = [line for line in self._lines.values() if line.writer is None]
-            return {line.party: f"{self._whereabouts(line.party)}: {line.trouble}" for line in absent}
 
     def close(self) -> None:
         """Say what is left to say, and end all connections."""
@@ -148,13 +144,13 @@ class Links:
         for line in self._lines.values():
             line.to_driver.close()
 
-    def _await_all(self, seconds: float, tell: Callable[[str], None], every: float, partly: bool) -> None:
+    def _await_all(self, seconds: float, tell: Callable[[str], None], every: float) -> None:
         waited = 0.0
         with self._changed:
             while missing := [line for line in self._lines.values() if line.writer is None]:
+                if waited >= seconds and self._partly:
+                    return
                 if waited >= seconds:
-                    if partly:
-                        return
                     raise ClusterError(
                         f"{' and '.join(line.party for line in missing)} did not come",
                         where=", ".join(f"parties.{line.party}.address" for line in missing),
@@ -167,6 +163,12 @@ class Links:
                 step = min(every, seconds - waited)
                 self._changed.wait_for(lambda: all(line.writer for line in self._lines.values()), timeout=step)
                 waited += step
+
+    def missing(self) -> dict[str, str]:
+        """Party → where it should be and why it is not connected, of those that are not."""
+        with self._changed:
+            absent = [line for line in self._lines.values() if line.writer is None]
+            return {line.party: f"{self._whereabouts(line.party)}: {line.trouble}" for line in absent}
 
     def _whereabouts(self, party: str) -> str:
         peer = self._peers[party]
