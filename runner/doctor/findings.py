@@ -41,8 +41,8 @@ def failure(check: str, error: RunnerError) -> Finding:
 
 def describe(finding: Finding) -> str:
     """The finding as one line, and a second one that says how to mend it."""
-    line = f"{finding.state:<8} {finding.check:<18} {finding.found}"
-    return f"{line}\n{'':28}fix: {finding.fix}" if finding.fix else line
+    line = f"{finding.state:<8} {finding.check:<22} {finding.found}"
+    return f"{line}\n{'':32}fix: {finding.fix}" if finding.fix else line
 
 
 def require_healthy(findings: Sequence[Finding]) -> None:

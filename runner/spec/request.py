@@ -84,16 +84,21 @@ class Request(Section, frozen=True, kw_only=True):
 KEYS = tuple(Request.__struct_fields__)
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
+SITES = ("site", "self_party=", "cluster=")
 HEEDED: dict[str, tuple[str, ...]] = {
     "verify": ("parties", "outputs="),
-    "rekey": ("parties", "outputs="),
+    "rekey": ("parties", "outputs=", *SITES),
     "diff": (),
     "report": (),
-    "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
-    "keygen": ("parties", "outputs=", "site", "self_party=", "cluster="),
+    "infer_schema": ("parties", "outputs=", "data", "label", "experiment=", *SITES),
+    "keygen": ("parties", "outputs=", *SITES),
     "pki": (),
 }
-WHY_UNHEEDED = {"infer_schema": "it drafts contracts of the tables in data, and runs nothing"}
+WHY_UNHEEDED = {
+    "infer_schema": "it drafts contracts of the tables in data, and runs nothing",
+    "keygen": "it makes keys, and runs nothing",
+    "pki": "it signs certificate requests, and runs nothing",
+}
 NEEDED: dict[str, tuple[str, ...]] = {
     "reproduce": ("run",),
     "verify": ("run",),

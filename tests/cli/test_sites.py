@@ -79,7 +79,7 @@ def test_three_sites_from_keys_to_agreement(tmp_path: Path, command: Command) ->
     found = type_at_once(asked, tmp_path)
     for party, (code, text) in found.items():
         assert code == 5, text
-        assert f"WARNING  certificate        {party}.party.internal" in text
+        assert f"WARNING  certificate            {party}.party.internal" in text
         for peer in set(PARTIES) - {party}:
             assert f"PASSED   {peer}: connection" in text
             assert f"PASSED   {peer}: versions" in text
@@ -101,7 +101,7 @@ def test_peer_that_does_not_come_is_one_line_and_no_hang(tmp_path: Path, command
     done = command("task=doctor", *alone, *ports, "doctor.wait=1")
     assert done.returncode == 5, done.stdout
     assert done.stdout.count("FAILED") == 2
-    assert "FAILED   bob: connection    not reached within 1 s" in done.stdout
+    assert "FAILED   bob: connection        not reached within 1 s" in done.stdout
     fine = command("task=doctor", *alone, *ports, "doctor.peers=false")
     assert fine.returncode == 0, fine.stdout
     assert "bob" not in fine.stdout
@@ -110,4 +110,4 @@ def test_peer_that_does_not_come_is_one_line_and_no_hang(tmp_path: Path, command
 def test_doctor_tells_a_wrong_spec_as_a_line(command: Command) -> None:
     done = command("task=doctor", "sgb.max_depth=99")
     assert done.returncode == 5
-    assert "FAILED   config             sgb.max_depth = 99 is not valid" in done.stdout
+    assert "FAILED   config                 sgb.max_depth = 99 is not valid" in done.stdout

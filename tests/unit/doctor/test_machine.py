@@ -72,5 +72,5 @@ def test_one_failure_is_enough_and_a_warning_is_none() -> None:
 
 
 def test_lines_say_how_to_mend() -> None:
-    assert describe(passed("cpu", "fast")) == "PASSED   cpu                fast"
+    assert describe(passed("cpu", "fast")) == "PASSED   cpu                    fast"
     assert describe(failed("cpu", "slow", "buy one")).splitlines()[1].strip() == "fix: buy one"
