@@ -63,7 +63,7 @@ def spec_of_drafts(values: Mapping[str, Any], infer: Infer) -> Spec:
     for party, table in tables.items() if isinstance(tables, Mapping) else ():
         if isinstance(table, dict):
             path = _path(str(values.get("outputs")), str(data["name"]), str(party), infer)  # type: ignore[index]
-            table.setdefault("contract", str(path))
+            table["contract"] = table.get("contract") or str(path)
     spec = convert(values)
     if spec.is_remote():
         check_self(spec)

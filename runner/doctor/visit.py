@@ -84,7 +84,12 @@ def _look_at_tables(spec: Spec) -> Iterator[Finding]:
     orders = {party: {"order": "measure", "party": party, "spec": spec_values(spec)} for party in spec.tables_here()}
     if not orders:
         return
-    for party, answer in ask_parties(orders, Cluster(), preload=NEEDED).items():
+    try:
+        answers = ask_parties(orders, Cluster(), preload=NEEDED)
+    except RunnerError as error:
+        yield failure("tables", error)
+        return
+    for party, answer in answers.items():
         check = f"table of {party}"
         if answer["error"] is not None:
             yield failure(check, RunnerError.from_dict(answer["error"]))
