@@ -84,16 +84,16 @@ class Request(Section, frozen=True, kw_only=True):
 KEYS = tuple(Request.__struct_fields__)
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
-SITES = ("site", "self_party=", "cluster=")
 HEEDED: dict[str, tuple[str, ...]] = {
     "verify": ("parties", "outputs="),
-    "rekey": ("parties", "outputs=", *SITES),
+    "rekey": ("parties", "outputs="),
     "diff": (),
     "report": (),
-    "infer_schema": ("parties", "outputs=", "data", "label", "experiment=", *SITES),
-    "keygen": ("parties", "outputs=", *SITES),
+    "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
+    "keygen": ("parties", "outputs="),
     "pki": (),
 }
+OF_SITE = ("site", "self_party=", "cluster=")  # whose site this is may be said with every task
 WHY_UNHEEDED = {
     "infer_schema": "it drafts contracts of the tables in data, and runs nothing",
     "keygen": "it makes keys, and runs nothing",
@@ -119,7 +119,7 @@ def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
         SpecError: naming the first one.
     """
     for override in overrides:
-        if task in HEEDED and not override.lstrip("+~").startswith((*OF_REQUEST, *HEEDED[task])):
+        if task in HEEDED and not override.lstrip("+~").startswith((*OF_REQUEST, *OF_SITE, *HEEDED[task])):
             raise SpecError(
                 f"{override!r} has no effect",
                 where=override.lstrip("+~").partition("=")[0],
