@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from runner.cluster.offline import ask_parties
 from runner.data.place import SUFFIX, class_name
 from runner.errors import SpecError
+from runner.spec.check_site import check_self
 from runner.spec.compose import to_values
 from runner.spec.identity import spec_values
 from runner.spec.model import Cluster, Spec
@@ -25,7 +26,7 @@ NEEDED = ("runner.data.job", "runner.data.draft")  # in this order: the first im
 
 
 def draft_contracts(config: DictConfig, request: Request) -> None:
-    """Let each party of ``data.tables`` draft the contract of its table.
+    """Let each party of ``data.tables``, or in remote mode this site's, draft the contract of its table.
 
     Raises:
         SpecError: for settings that are not valid; those of label and policy need not fit the parties yet.
@@ -42,7 +43,7 @@ def draft_contracts(config: DictConfig, request: Request) -> None:
             "overwrite": request.infer.overwrite,
             "include_values": request.include_values,
         }
-        for party in spec.data.tables
+        for party in spec.tables_here()
     }
     ask_parties(orders, Cluster(), preload=NEEDED)
     print(f"Drafts       of the contracts of data={spec.data.name}, each by its party, from its table:")
@@ -62,8 +63,10 @@ def spec_of_drafts(values: Mapping[str, Any], infer: Infer) -> Spec:
     for party, table in tables.items() if isinstance(tables, Mapping) else ():
         if isinstance(table, dict):
             path = _path(str(values.get("outputs")), str(data["name"]), str(party), infer)  # type: ignore[index]
-            table.setdefault("contract", str(path))
+            table["contract"] = table.get("contract") or str(path)
     spec = convert(values)
+    if spec.is_remote():
+        check_self(spec)
     if re.fullmatch(r"[\w][\w.+-]*", spec.data.name) is None:
         raise SpecError(
             f"data.name = {spec.data.name!r} is no name of a folder",
@@ -84,7 +87,7 @@ def _next(spec: Spec, infer: Infer, arguments: list[str]) -> str:
     """The command that looks at a run with the drafts as contracts."""
     kept = [argument for argument in arguments if not argument.lstrip("+").startswith(("task=", "infer", "include_"))]
     drafts = []
-    for party in spec.data.tables:
+    for party in spec.tables_here():
         named = f":{class_name(party)}" if infer.format == "python" else ""
         drafts.append(f"++data.tables.{party}.contract={_path(spec.outputs, spec.data.name, party, infer)}{named}")
     return shlex.join(["python", "-m", "runner", *kept, *drafts, "task=check"])

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.budget import require_budget
 from runner.earlier import look_at_earlier, settle
-from runner.policy.decide import decide, require
+from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
 from runner.report.check import describe_budget, describe_plan
 from runner.report.warnings import warnings_of
@@ -40,12 +40,10 @@ def execute(
         _answer(config, overrides, request)
         return
     config = settle(config, overrides)
-    spec = to_spec(config)
-    refuse_untyped(spec, overrides)
+    spec, decisions = _decided(config, overrides)
     if spec.tune.name != "none":
         _search(spec, overrides, sweep_folder)
         return
-    decisions = decide(spec, load_grants(spec, spec.parties_here()))
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
     if spec.task.name == "check":
@@ -78,9 +76,23 @@ def _search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None) -> 
     print("\nThis search may start: python -m runner with the same settings and without task=check")
 
 
+def _decided(config: DictConfig, overrides: Sequence[str]) -> tuple[Spec, tuple[Decision, ...]]:
+    spec = to_spec(config)
+    refuse_untyped(spec, overrides)
+    return spec, decide(spec, load_grants(spec, spec.parties_here()))
+
+
+def _checked(config: DictConfig, overrides: Sequence[str]) -> Spec:
+    """The spec of a run that may start."""
+    spec, decisions = _decided(settle(config, overrides), overrides)
+    require(decisions)
+    look_at_earlier(spec)
+    return spec
+
+
 def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> None:
     """Do what is asked without a run."""
-    from runner import drafting, records, reproduction
+    from runner import certificates, drafting, records, reproduction
 
     refuse_unheeded(config.task.name, overrides)
     match config.task.name:
@@ -102,3 +114,11 @@ def _answer(config: DictConfig, overrides: Sequence[str], request: Request) -> N
             records.show_ledgers(config, request)
         case "infer_schema":
             drafting.draft_contracts(config, request)
+        case "keygen":
+            certificates.make_keys(config, request)
+        case "pki":
+            certificates.sign_requests(request)
+        case "doctor":
+            from runner.doctor.visit import examine
+
+            examine(config, overrides, request.doctor, _checked)

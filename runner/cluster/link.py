@@ -83,6 +83,7 @@ class Links:
         self._authority = read_certificate(credentials.authority)
         self._grace = grace
         self._warn = warn
+        self._partly = False
         self._session = secrets.token_hex(16)
         self._lines: dict[str, _Line] = {}
         self._peers: dict[str, Peer] = {}
@@ -103,15 +104,18 @@ class Links:
         seconds: float,
         tell: Callable[[str], None],
         every: float = 5.0,
+        partly: bool = False,
     ) -> dict[str, Channel]:
         """Connect to all peers; party → channel.
 
         Args:
             tell: gets a line now and then that says who is missing, and why.
+            partly: whether to go on after ``seconds`` with those that came; ``missing`` says who did not.
 
         Raises:
             ClusterError: where one is still missing after ``seconds``.
         """
+        self._partly = partly
         channels = {}
         self._peers = dict(peers)
         for party in peers:
@@ -141,6 +145,8 @@ class Links:
         waited = 0.0
         with self._changed:
             while missing := [line for line in self._lines.values() if line.writer is None]:
+                if waited >= seconds and self._partly:
+                    return
                 if waited >= seconds:
                     raise ClusterError(
                         f"{' and '.join(line.party for line in missing)} did not come",
@@ -154,6 +160,12 @@ class Links:
                 step = min(every, seconds - waited)
                 self._changed.wait_for(lambda: all(line.writer for line in self._lines.values()), timeout=step)
                 waited += step
+
+    def missing(self) -> dict[str, str]:
+        """Party → where it should be and why it is not connected, of those that are not."""
+        with self._changed:
+            absent = [line for line in self._lines.values() if line.writer is None]
+            return {line.party: f"{self._whereabouts(line.party)}: {line.trouble}" for line in absent}
 
     def _whereabouts(self, party: str) -> str:
         peer = self._peers[party]

@@ -63,6 +63,20 @@ def load_table(
     return loaded
 
 
+def measure_table(
+    spec: Spec,
+    party: str,
+    columns: Collection[str] | None,
+    types: Mapping[str, Any],
+    rename: Mapping[str, str],
+) -> None:
+    """Find ``party``'s table, and look whether it fits into memory, before a row of it is read; a query is not asked.
+
+    Args and errors are those of :func:`load_table`.
+    """
+    _Reader(spec, party, columns, dict(types), {**spec.data.tables[party].source.rename, **rename}).measure()
+
+
 class _Reader:
     def __init__(
         self,
@@ -80,8 +94,7 @@ class _Reader:
 
     def load(self) -> Loaded:
         if self._spec.data.is_drawn():
-            kinds = [pl.Float64()] * (len(feature_numbers(self._spec, self._party)) + 2)
-            self._refuse_too_large(self._spec.data.rows or 0, kinds)
+            self._measure_drawn()
             frame = draw_table(self._spec, self._party)
             return Loaded(frame, rows_digest(frame, self._spec.data.id_columns()))
         if self._source.sql is not None:
@@ -92,14 +105,24 @@ class _Reader:
         files = find_files(self._path, self._party)
         return Loaded(self._emptied(self._read(files)), files_digest(files))
 
-    def _read(self, files: tuple[TableFile, ...]) -> pl.DataFrame:
+    def measure(self) -> None:
+        if self._spec.data.is_drawn():
+            self._measure_drawn()
+        elif self._source.sql is None:
+            self._read(find_files(self._path, self._party), rows=False)
+
+    def _measure_drawn(self) -> None:
+        kinds = [pl.Float64()] * (len(feature_numbers(self._spec, self._party)) + 2)
+        self._refuse_too_large(self._spec.data.rows or 0, kinds)
+
+    def _read(self, files: tuple[TableFile, ...], *, rows: bool = True) -> pl.DataFrame:
         form = self._format(files)
         try:
             if form in ("csv", "jsonl"):  # before the files are gone through
                 self._refuse_too_large(*size_of_text(files, form, list(self._types.values()), self._source.csv))
             table = self._together([self._arranged(self._scan(file, form)) for file in files])
             self._refuse_too_large(*size_of(files, form, table, self._source.csv))
-            return table.collect()
+            return table.collect() if rows else pl.DataFrame()
         except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
             if form in ("csv", "jsonl") and isinstance(error, pl.exceptions.ComputeError):
                 raise self._explain(files, form) from None

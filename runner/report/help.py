@@ -35,6 +35,9 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=report run=RUN                 make every party's report.html of a finished run again
   python -m runner task=export model=RUN export.format=…   write a saved model for SecretFlow, Serving, XGBoost or ONNX
   python -m runner task=import import_from={alice: …, …}   take in what SecretFlow's own save_model wrote
+  python -m runner cluster=remote self_party=alice site=alice   one party here, each of the others at a site of its own
+  python -m runner task=keygen keygen.party=alice      a party's keys and certificate request; task=pki signs it
+  python -m runner task=doctor                         is this site, and are its peers, fit for the run? 0 or 5
   python -m runner data=synthetic data.rows=… data.features=…   on made-up tables of any size
   python -m runner sgb=fast crypto=paillier            other choices
   python -m runner -m sgb.max_depth=3,5                a sweep; typed again with hydra.sweep.dir=DIR, it goes on
@@ -62,9 +65,14 @@ SECTIONS = (
     "sweep",
     "tune",
     "tracking",
+    "self_party",
+    "site",
 )
 OF_LABEL = ("predict", "predict_column", "weight", "class_weight")
-OF_TASKS = ("infer", "include_values", "reproduce", "allow_overrides", "rekey", "ledger")
+OF_TASKS = (
+    *("infer", "include_values", "reproduce", "allow_overrides", "rekey", "ledger"),
+    *("keygen", "pki", "doctor"),
+)
 
 
 def help_text() -> str:

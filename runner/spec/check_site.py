@@ -17,7 +17,7 @@ LAST_PORT = 65535
 def check_site(spec: Spec) -> None:
     """Refuse a site that does not know itself or its peers, and a site's settings where all parties are here."""
     if spec.is_remote():
-        _check_self(spec)
+        check_self(spec)
         _check_addresses(spec)
     else:
         _refuse_unused(spec)
@@ -43,7 +43,8 @@ def refuse_untyped(spec: Spec, overrides: Sequence[str]) -> None:
         )
 
 
-def _check_self(spec: Spec) -> None:
+def check_self(spec: Spec) -> None:
+    """Refuse a site that does not know whose it is."""
     if spec.self_party is None:
         raise SpecError(
             "self_party is not given",

@@ -80,7 +80,7 @@ def _check_import(spec: Spec) -> None:
         return
     for party in folders or ():
         require_known(party, spec.parties, f"import_from.{party}")
-    here = sorted(spec.parties_here())
+    here = spec.parties_here()
     for party in here:
         if party not in (folders or {}):
             raise SpecError(

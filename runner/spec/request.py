@@ -1,4 +1,4 @@
-"""What is asked without a run: to repeat, verify or compare runs that are over, change a key, or draft contracts."""
+"""What is asked without a run: about runs that are over, keys and certificates, contracts, and the health of sites."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import msgspec
 from msgspec import Meta, field
 
 from runner.errors import SpecError
-from runner.spec.base import PartyName, Section
+from runner.spec.base import PartyName, Seconds, Section
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
-TASKS = ("reproduce", "verify", "diff", "report", "summary", "rekey", "ledger", "infer_schema")
+TASKS = (
+    *("reproduce", "verify", "diff", "report", "summary", "rekey", "ledger", "infer_schema"),
+    *("keygen", "pki", "doctor"),
+)
 
 
 class Reproduce(Section, frozen=True, kw_only=True):
@@ -45,9 +48,33 @@ class Infer(Section, frozen=True, kw_only=True):
     overwrite: bool = False
 
 
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]+\Z")]
+
+
+class Keygen(Section, frozen=True, kw_only=True):
+    """Whose keys are made; names and addresses of its machine besides the party's own name, for its certificate."""
+
+    party: PartyName | None = None
+    hosts: tuple[Host, ...] = ()
+
+
+class Pki(Section, frozen=True, kw_only=True):
+    """A certificate authority for trials: its folder, the requests that it signs, and for how many days."""
+
+    folder: str | None = None
+    sign: tuple[str, ...] = ()
+    days: Annotated[int, Meta(ge=1, le=3650)] = 365
+
+
+class Doctor(Section, frozen=True, kw_only=True):
+    """Whether the other sites' doctors are asked, and how many seconds they are waited for."""
+
+    peers: bool = True
+    wait: Seconds = 60.0
+
+
 class Request(Section, frozen=True, kw_only=True):
-    """The settings of ``task=reproduce``, ``verify``, ``diff``, ``report``, ``summary``, ``rekey``, ``ledger`` and
-    ``infer_schema``.
+    """The settings of the tasks that need no run: ``TASKS``.
 
     ``sweep`` is the folder of a sweep where it is a text; else it is a section of the spec. With ``include_values`` a
     drafted contract lists the values of columns that have few.
@@ -62,6 +89,9 @@ class Request(Section, frozen=True, kw_only=True):
     ledger: LedgerView = field(default_factory=LedgerView)
     infer: Infer = field(default_factory=Infer)
     include_values: bool = False
+    keygen: Keygen = field(default_factory=Keygen)
+    pki: Pki = field(default_factory=Pki)
+    doctor: Doctor = field(default_factory=Doctor)
 
 
 SWEEP = "sweep"
@@ -76,8 +106,15 @@ HEEDED: dict[str, tuple[str, ...]] = {
     "report": (),
     "summary": (),
     "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
+    "keygen": ("parties", "outputs="),
+    "pki": (),
 }
-WHY_UNHEEDED = {"infer_schema": "it drafts contracts of the tables in data, and runs nothing"}
+OF_SITE = ("site", "self_party=", "cluster=")  # whose site this is may be said with every task
+WHY_UNHEEDED = {
+    "infer_schema": "it drafts contracts of the tables in data, and runs nothing",
+    "keygen": "it makes keys, and runs nothing",
+    "pki": "it signs certificate requests, and runs nothing",
+}
 NEEDED: dict[str, tuple[str, ...]] = {
     "reproduce": ("run",),
     "verify": ("run",),
@@ -85,7 +122,11 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "diff": ("run", "other"),
     "summary": ("sweep",),
     "rekey": ("rekey",),
+    "keygen": ("keygen",),
+    "pki": ("pki",),
 }
+# Of a section that a task needs, the setting that has no default.
+NEEDED_OF = {"rekey": "party", "keygen": "party", "pki": "folder"}
 
 
 def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
@@ -95,7 +136,7 @@ def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
         SpecError: naming the first one.
     """
     for override in overrides:
-        if task in HEEDED and not override.lstrip("+~").startswith((*OF_REQUEST, *HEEDED[task])):
+        if task in HEEDED and not override.lstrip("+~").startswith((*OF_REQUEST, *OF_SITE, *HEEDED[task])):
             raise SpecError(
                 f"{override!r} has no effect",
                 where=override.lstrip("+~").partition("=")[0],
@@ -111,6 +152,9 @@ SETTINGS = {
     "rekey": Rekey.__struct_fields__,
     "ledger": LedgerView.__struct_fields__,
     "infer": Infer.__struct_fields__,
+    "keygen": Keygen.__struct_fields__,
+    "pki": Pki.__struct_fields__,
+    "doctor": Doctor.__struct_fields__,
 }
 
 
@@ -138,16 +182,17 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
     return rest, request
 
 
-_EXAMPLES = {"rekey": "rekey.party=<name>", SWEEP: "sweep=outputs/sweeps/<day>/<time>"}
-_DRAFTS = ("infer", "include_values")
+_BESIDES = {
+    "reproduce": ("allow_overrides", "reproduce"),
+    "infer_schema": ("infer", "include_values"),
+    "ledger": ("ledger",),
+    "doctor": ("doctor",),
+}
 
 
 def _check(request: Request, task: str) -> None:
     needed = NEEDED.get(task, ())
-    taken = (
-        *needed,
-        *{"reproduce": ("allow_overrides", "reproduce"), "ledger": ("ledger",), "infer_schema": _DRAFTS}.get(task, ()),
-    )
+    taken = (*needed, *_BESIDES.get(task, ()))
     plain = Request()
     for key in (*KEYS, SWEEP):
         if key not in taken and getattr(request, key) != getattr(plain, key):
@@ -158,6 +203,8 @@ def _check(request: Request, task: str) -> None:
                 fix=f"remove {key} from the command",
             )
     for key in needed:
-        if getattr(request, key) is None or (key == "rekey" and request.rekey.party is None):
-            setting = _EXAMPLES.get(key, f"{key}=outputs/<day>/<time>-<id>")
+        part = NEEDED_OF.get(key)
+        if getattr(request, key) is None or (part and getattr(getattr(request, key), part) is None):
+            folder = "sweeps/<day>/<time>" if key == SWEEP else "<day>/<time>-<id>"
+            setting = f"{key}.{part}=<{part}>" if part else f"{key}=outputs/{folder}"
             raise SpecError(f"{key} is not given", where=key, why=f"task={task} is about it", fix=f"add {setting}")

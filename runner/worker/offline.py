@@ -11,7 +11,9 @@ from runner.errors import RunnerError, StageError
 from runner.worker.afford import afford
 from runner.worker.difference import compare_parts
 from runner.worker.infer import infer_schema
+from runner.worker.keygen import keygen
 from runner.worker.ledger import show_ledger
+from runner.worker.measure import measure
 from runner.worker.rekey import rekey
 from runner.worker.verify import verify
 
@@ -21,6 +23,8 @@ _ORDERS: Orders = {
     "verify": verify,
     "compare": compare_parts,
     "rekey": rekey,
+    "keygen": keygen,
+    "measure": measure,
     "infer_schema": infer_schema,
     "ledger": show_ledger,
     "afford": afford,

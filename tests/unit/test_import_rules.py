@@ -40,6 +40,8 @@ ORDER = (
     ("reproduction",),
     ("records",),
     ("drafting",),
+    ("certificates",),
+    ("doctor",),
     ("tasks",),
     ("__main__",),
 )
@@ -204,6 +206,7 @@ def test_every_module_begins_with_a_docstring(file: str) -> None:
         "import runner",
         "import runner.tasks, runner.execution, runner.__main__, runner.records, runner.reproduction, runner.drafting",
         "import runner.sweep.launcher",
+        "import runner.certificates, runner.doctor.visit",
     ],
 )
 def test_driver_imports_nothing_slow(statement: str) -> None:

@@ -45,6 +45,7 @@ IMPORTED = (
     "runner.execution",
     "runner.records",
     "runner.reproduction",
+    "runner.doctor.visit",
     "runner.report.help",
 )
 LARGEST = 1 << 20  # bytes of a request

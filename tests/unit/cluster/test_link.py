@@ -236,6 +236,19 @@ def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:
     assert any(line.startswith("waiting for alice at 127.0.0.1:1") for line in bob.told)
 
 
+def test_those_that_come_are_enough_where_that_is_asked(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    peers = {"alice": address(alice), "carol": Peer("127.0.0.1", 1)}
+    ours, theirs = together(
+        lambda: alice.open({"bob": Peer("127.0.0.1", 1)}),
+        lambda: bob.links.open(peers, 3.0, bob.told.append, partly=True),
+    )
+    assert list(bob.links.missing()) == ["carol"]
+    assert bob.links.missing()["carol"].startswith("127.0.0.1:1: ")
+    ours["bob"].send(event="greeting")
+    assert next_of(theirs["alice"]) == {"event": "greeting"}
+
+
 def fails(one: Site, peers: dict[str, Peer]) -> Callable[[], dict[str, Channel]]:
     def opening() -> dict[str, Channel]:
         with pytest.raises(ClusterError):

@@ -17,6 +17,9 @@ NOTHING: dict[str, Any] = {
     "rekey": {"party": None, "models": [], "passphrase_env": None},
     "infer": {"format": "yaml", "overwrite": False},
     "include_values": False,
+    "keygen": {"party": None, "hosts": []},
+    "pki": {"folder": None, "sign": [], "days": 365},
+    "doctor": {"peers": True, "wait": 60.0},
 }
 
 
@@ -47,6 +50,10 @@ def test_every_request_is_taken_by_its_task() -> None:
     assert request.reproduce == Reproduce(vary=tuple(conditions["vary"]))  # type: ignore[arg-type]
     locked = {"party": "alice", "models": ["RUN"], "passphrase_env": "PASS"}
     assert split_request(values("rekey", rekey=locked))[1].rekey.models == ("RUN",)
+    keys = split_request(values("keygen", keygen={"party": "alice", "hosts": ["10.0.0.7"]}))[1].keygen
+    assert (keys.party, keys.hosts) == ("alice", ("10.0.0.7",))
+    assert split_request(values("pki", pki={"folder": "ca", "sign": ["a.csr"], "days": 30}))[1].pki.days == 30
+    assert split_request(values("doctor", doctor={"peers": False, "wait": 5}))[1].doctor.peers is False
     drafts = split_request(values("infer_schema", infer={"format": "python", "overwrite": True}, include_values=True))
     assert (drafts[1].infer.format, drafts[1].infer.overwrite, drafts[1].include_values) == ("python", True, True)
 
@@ -55,6 +62,8 @@ def test_every_request_is_taken_by_its_task() -> None:
     ("task", "changes", "where"),
     [
         ("train", {"run": "RUN"}, "run"),
+        ("train", {"doctor": {"wait": 5}}, "doctor"),
+        ("check", {"pki": {"folder": "ca"}}, "pki"),
         ("predict", {"other": "RUN"}, "other"),
         ("check", {"allow_overrides": True}, "allow_overrides"),
         ("verify", {"run": "RUN", "other": "RUN"}, "other"),
@@ -129,3 +138,17 @@ def test_where_keys_are_is_heeded_by_those_who_use_them() -> None:
     refuse_unheeded("rekey", where)
     with pytest.raises(SpecError, match="parties=ours"):
         refuse_unheeded("diff", where)
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "where"),
+    [
+        ("keygen", {}, "keygen"),
+        ("keygen", {"keygen": {"party": "alice", "hosts": ["not a host"]}}, "keygen.hosts[0]"),
+        ("pki", {"pki": {"sign": ["a.csr"]}}, "pki"),
+        ("pki", {"pki": {"folder": "ca", "days": 0}}, "pki.days"),
+        ("doctor", {"doctor": {"wait": 0}}, "doctor.wait"),
+    ],
+)
+def test_settings_of_sites_tasks_are_given_and_valid(task: str, changes: dict[str, Any], where: str) -> None:
+    assert refusal(task, **changes).where == where

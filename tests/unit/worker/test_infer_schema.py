@@ -106,6 +106,16 @@ def test_contract_that_is_named_already_stays(settings: dict[str, Any]) -> None:
     }
 
 
+def test_a_site_drafts_for_its_own_party(settings: dict[str, Any]) -> None:
+    settings["cluster"]["mode"] = "remote"
+    with pytest.raises(SpecError, match="self_party is not given"):
+        spec_of_drafts(copy.deepcopy(settings), Infer())
+    settings["self_party"] = "alice"
+    settings["parties"]["bob"] = {}
+    settings["data"]["tables"]["bob"] = {}
+    assert list(spec_of_drafts(settings, Infer()).tables_here()) == ["alice"]
+
+
 @pytest.mark.parametrize(
     ("section", "name", "value", "word"),
     [
