@@ -21,25 +21,32 @@ from secretflow.ml.boost.sgb_v.factory.components.gradient_encryptor import Grad
 
 from runner.engine.encryption import PackedHeu, PlanInput, Work
 from runner.engine.histogram import Family, pack_selects
+from runner.engine.packing import COSTS
 
 
 def applies_to(parameters: Mapping[str, Any], heu: Any) -> bool:
     """Whether these components know what the parameters ask for; if not, SecretFlow's own stay."""
-    return isinstance(heu, PackedHeu) and parameters["batch_encoding_enabled"] and not parameters["audit_paths"]
+    known = isinstance(heu, PackedHeu) and heu.config["he_parameters"]["schema"] in COSTS
+    return known and parameters["batch_encoding_enabled"] and not parameters["audit_paths"]
 
 
-def use(booster: Any, parameters: Mapping[str, Any], weighted: bool) -> None:
-    """Put the components into a booster that has not begun."""
+def use(booster: Any, parameters: Mapping[str, Any], ordinary: bool) -> None:
+    """Put the components into a booster that has not begun.
+
+    Args:
+        ordinary: whether rows have no weights, and labels are such as the objective knows (0 to 1 for logistic); else
+            a row's gradient may be of any size.
+    """
     components = booster.tree_trainer.components
     leaf_wise = isinstance(components.bucket_sum_calculator, LeafWiseBucketSumCalculator)
     scheme = booster.heu.config["he_parameters"]["schema"]
-    encryptor = _Encryptor(scheme, _plan_input(parameters, weighted), components.sampler)
+    encryptor = _Encryptor(scheme, _plan_input(parameters, ordinary), components.sampler)
     components.gradient_encryptor = encryptor
     components.bucket_sum_calculator = (_LeafWise if leaf_wise else _LevelWise)(encryptor)
 
 
-def _plan_input(parameters: Mapping[str, Any], weighted: bool) -> PlanInput:
-    known = not weighted and not parameters["enable_goss"]
+def _plan_input(parameters: Mapping[str, Any], ordinary: bool) -> PlanInput:
+    known = ordinary and not parameters["enable_goss"]
     largest = {"logistic": (1.0, 0.25), "linear": (None, 1.0)}.get(parameters["objective"], (None, None))
     return PlanInput(2 ** parameters["fixed_point_parameter"], largest if known else (None, None), _nodes(parameters))
 

@@ -26,7 +26,7 @@ Integers = NDArray[np.int64]
 
 INT64_BITS = 64
 # What one operation costs, in homomorphic additions of the same key, measured with HEU 0.6: (encryption, decryption).
-COSTS = {"ou": (20, 120), "paillier": (190, 810)}
+COSTS = {"ou": (20, 120), "paillier": (190, 810), "zpaillier": (190, 810)}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Plan:
     """How gradients are encrypted, and sums are packed.
 
     Attributes:
-        gradient_bits, hessian_bits: what a sum over all rows needs at most, its sign included.
+        gradient_bits, hessian_bits: what a sum over all rows needs at most, its sign included; with b bits, its
+            absolute value is below 2^(b-1).
         columns: in how many shifted forms each row's gradients are encrypted.
         slots: how many sums one ciphertext carries.
     """

@@ -73,6 +73,7 @@ class ResumableSgb(PrivateSgb):
         base: the initial raw score of every row, a number at the label holder that no other party sees; None for the
             one in the parameters. :func:`fold_base` ends such a training.
         faster: whether to sum histograms as in :mod:`runner.engine.faster`; the model is the same, bit for bit.
+        plain_labels: whether labels are such as the objective knows, and not, for instance, corrected for noise.
     """
 
     def __init__(
@@ -83,9 +84,11 @@ class ResumableSgb(PrivateSgb):
         start: Start | None = None,
         base: PYUObject | None = None,
         faster: bool = True,
+        plain_labels: bool = True,
     ) -> None:
         super().__init__(heu, seed_of)
         self._faster = faster
+        self._plain_labels = plain_labels
         self._weighted = False
         self._private = seed_of is not None
         self._before_tree = before_tree
@@ -102,7 +105,7 @@ class ResumableSgb(PrivateSgb):
         if self._start is not None or self._base is not None:
             booster.components.model_builder = _PreparedModelBuilder(self._start, self._base)
         if self._faster and applies_to(self.params_dict, self.heu):
-            use(booster, self.params_dict, self._weighted)
+            use(booster, self.params_dict, self._plain_labels and not self._weighted)
         booster.set_params(self.params_dict)  # once more: the new components have not seen them
         self._watch(booster)
         mend_metric(booster, self.params_dict)

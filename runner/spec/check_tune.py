@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from runner.errors import SpecError
 from runner.spec.model import Spec
+from runner.spec.privacy import OutputDp
 from runner.spec.suggest import advise
 from runner.spec.tune import COSTS, METRICS, objectives_of, space_of
 
@@ -41,6 +42,14 @@ def _of_validation_curve(spec: Spec) -> Iterator[Contradiction]:
         "there is no validation curve of such a training",
         "with a secret label nobody sees a score; several classes are trained one after another",
         "set train.validation_curve=false",
+    )
+
+    yield (
+        where,
+        wanted and isinstance(spec.privacy, OutputDp),
+        "a validation curve would go round the noise",
+        "privacy=output_dp is noise on what is told of the test rows; the curve tells of other rows, at every tree",
+        "set train.validation_curve=false (and tune.pruner=none), or choose another privacy",
     )
 
 
@@ -92,6 +101,13 @@ def _of_search(spec: Spec) -> Iterator[Contradiction]:
         "a search does not go on from a checkpoint",
         "each of its trials is a training of its own",
         "remove resume=…; the same command with hydra.sweep.dir=<its folder> goes on with a search",
+    )
+    yield (
+        "policy.privacy.budget",
+        isinstance(spec.privacy, OutputDp) and spec.policy.privacy.budget is None,
+        "a search without a budget of privacy",
+        "privacy=output_dp draws noise for every trial, and each draw costs its epsilon",
+        "set +policy.privacy.budget={epsilon: …}: no trial begins that would overspend it",
     )
     yield from _of_sampler(spec)
     yield from _of_pruner(spec)

@@ -17,7 +17,7 @@ from runner.spec.sweep import Tune
 from runner.spec.tune import Range, Scalar, space_of
 
 # Trials differ in the model that they train. The rows, who sees what, and what is measured are the same for all.
-ROOMS = ("sgb", "crypto", "prepare", "privacy", "label")
+ROOMS = ("sgb", "crypto", "prepare", "label")
 OF_LABEL = ("weight", "class_weight")
 KEPT = ("sgb.objective",)
 ON: dict[str, tuple[str, ...]] = {

@@ -124,7 +124,8 @@ def _train_one(
             validation.add(moment.trees)
         curve.before_tree(moment)
 
-    trainer = ResumableSgb(shared.heu, _seeds(context), before_tree, start, base)
+    plain = shared.noise is None
+    trainer = ResumableSgb(shared.heu, _seeds(context), before_tree, start, base, plain_labels=plain)
     model = trainer.train(
         parameters,
         shared.features,

@@ -130,5 +130,5 @@ def test_a_check_reads_nothing_that_does_not_count(desk: Desk, tmp_path: Path, c
     noted: set[str] = set()
     check_table(Recorded(desk.spec(changes), "", noted), "alice", tmp_path)  # type: ignore[arg-type]
     assert {"data", "label", "prepare", "task"} <= noted
-    assert noted & set(NOT_HEEDED) <= {"cluster"}, "shuffle_rows, which excludes itself"
+    assert noted & set(NOT_HEEDED) <= {"cluster", "parties"}, "shuffle_rows, which excludes itself; the parties' names"
     assert {name for name in noted if name.startswith("sgb.")} <= {"sgb.objective"}

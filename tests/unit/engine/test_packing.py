@@ -15,7 +15,7 @@ ROOM = 1022  # ou with 3072 bits
 @given(st.data(), st.integers(2, 64), st.integers(2, 64), st.integers(1, 5))
 def test_slots_keep_their_sums(data: st.DataObject, gradient_bits: int, hessian_bits: int, slots: int) -> None:
     def signed(bits: int) -> st.SearchStrategy[list[int]]:
-        return st.lists(st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1), min_size=slots, max_size=slots)
+        return st.lists(st.integers(1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1), min_size=slots, max_size=slots)
 
     plan = Plan(gradient_bits, hessian_bits, slots, slots)
     gradients, hessians = data.draw(signed(gradient_bits)), data.draw(signed(hessian_bits))

@@ -155,6 +155,16 @@ def test_settings_that_take_all_of_their_range_may_be_searched() -> None:
         ({"task__name": "cv"}, "task"),
         ({"label__predict": "none"}, "label.predict"),
         ({"resume": "outputs/run"}, "resume"),
+        ({"privacy": {"name": "output_dp", "epsilon": 1.0}}, "policy.privacy.budget"),
+        (
+            {
+                "privacy": {"name": "output_dp", "epsilon": 1.0},
+                "policy__privacy": {"budget": {"epsilon": 9.0}},
+                "train__validation_curve": True,
+                "data__split__hold_out": "validation",
+            },
+            "train.validation_curve",
+        ),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], where: str) -> None:
