@@ -46,10 +46,13 @@ class RunnerError(Exception):
         where: the spec path, file or party it is about.
         why: the cause.
         fix: what to do about it.
+
+    ``secondary`` says that it only follows from another's, which was not told.
     """
 
     code: ClassVar[int] = 1
     title: ClassVar[str] = "error"
+    secondary: bool = False
 
     def __init__(self, what: str, *, where: str, why: str, fix: str) -> None:
         super().__init__(conceal(what))

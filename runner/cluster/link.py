@@ -193,6 +193,10 @@ class Links:
                     await self._converse(line, reader, writer)
             except ssl.SSLCertVerificationError as error:
                 self._refuse(line, peer.host, await self._look_at(line.party, peer) or [error.verify_message])
+            except ConnectionRefusedError as error:
+                self._note(line, reason(error))
+                if line.session is not None:  # it was there, and nothing listens there now: its driver has ended
+                    self._give_up(line, "its driver has ended")
             except (OSError, asyncio.TimeoutError) as error:
                 self._note(line, reason(error))
             await asyncio.sleep(pause)

@@ -85,9 +85,14 @@ class Template:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End what is left of it and its children."""
+        """End what is left of it and its children, and wait until all of them are gone, but not for long."""
+        until = time.monotonic() + LEAVE_SECONDS
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            while time.monotonic() < until:
+                os.killpg(self._process.pid, 0)
+                time.sleep(0.005)
         self._process.wait()
         self.control.close()
 

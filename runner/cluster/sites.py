@@ -151,8 +151,9 @@ class Sites:
         unforeseen = ClusterError(f"the site of {self.party} failed", where="", why="", fix="")
         known = error if isinstance(error, RunnerError) else None
         cause = known or (interrupted if isinstance(error, KeyboardInterrupt) else unforeseen)
+        error_told = told(cause.to_dict(), self.party, stage)
         for channel in self.channels.values():
-            channel.send(event="failed", party=self.party, stage=stage, error=told(cause.to_dict(), self.party, stage))
+            channel.send(event="failed", party=self.party, stage=stage, error=error_told, secondary=cause.secondary)
 
     def _hear_hellos(self) -> tuple[dict[str, Message], RunnerError | None]:
         """What each other site says that it was given; and why one of them gave up, which may differ from a third."""
