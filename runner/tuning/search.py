@@ -52,6 +52,7 @@ def search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None = Non
         with Sweep(folder, plan.spec.sweep, compose_trial) as sweep:
             _note(sweep, plan)
             with Leader(plan, folder) as leader:
+                told.goes_on(leader.ended)
                 searching = _Search(plan, sweep, leader, told)
                 searching.run()
                 end = leader.end()
@@ -123,11 +124,10 @@ class _Search:
             def pace(trees: int) -> bool:
                 return self._leader.goes_on(trial, folder, trees)
 
-        began = time.monotonic()
         result = self._sweep.carry_out(job, pace, Silence(notice=self._told.notice))
         reply = self._leader.tell(trial, result.state, job.number, folder, _costs(result))
         with self._lock:
-            self._told.ended(trial, result, time.monotonic() - began, reply)
+            self._told.ended(trial, result, reply)
             self.succeeded += result.state != "failed"
             if result.state == "failed":
                 self.failures.append(result.error or _no_reason(folder))
