@@ -64,7 +64,8 @@ class Told:
         parts = [f"{self._counts.total()} of {trials} trials: {_counted(self._counts)}"]
         parts += [f"{len(self._running)} running"] if self._running else []
         if self._took:
-            left, mean = trials - self._counts.total(), sum(self._took) / len(self._took)
+            took = self._took[slots:] or self._took  # the first of each slot started its processes
+            left, mean = trials - self._counts.total(), sum(took) / len(took)
             gone = sum(min(mean, time.monotonic() - began) for began in self._running.values())
             parts.append(f"about {max(0.0, mean * left - gone) / min(slots, left):.0f} s left")
         if best and len(best) == 1:
