@@ -51,6 +51,7 @@ def search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None = Non
     try:
         with Sweep(folder, plan.spec.sweep, compose_trial) as sweep:
             _note(sweep, plan)
+            told.line(f"Sweep folder {folder}\nGoes on with {go_on}")
             with Leader(plan, folder) as leader:
                 told.goes_on(leader.ended)
                 searching = _Search(plan, sweep, leader, told)

@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from runner.report.names import NAMES
 from runner.spec.trials import overrides_of_trial
 from runner.sweep.jobs import JobResult
+from runner.sweep.summary_compare import label_of
 from runner.tuning.plan import ROWS, Plan
 
 MOST_SHOWN = 8  # of a Pareto front
@@ -107,13 +107,13 @@ def _counted(ended: Mapping[str, int]) -> str:
 
 def values_text(values: Mapping[str, float | None]) -> str:
     """Objectives and their values in words."""
-    return ", ".join(f"{NAMES.get(name, name)} {_number(name, value)}" for name, value in values.items())
+    return ", ".join(f"{label_of(name)} {_number(name, value)}" for name, value in values.items())
 
 
 def _number(name: str, value: float | None) -> str:
     if value is None:
         return "not defined"
-    return f"{value:,.0f}" if name == "bytes_sent" else f"{value:.1f}" if name == "train_seconds" else f"{value:.4f}"
+    return f"{value:,.0f}" if name == "bytes_sent" else f"{value:.1f} s" if name == "train_seconds" else f"{value:.4f}"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A search that cannot go on: what it leaves alone, and which command it names."""
+"""A search that cannot go on: what it leaves alone, and which command goes on with it."""
 
 from __future__ import annotations
 
@@ -26,5 +26,7 @@ def test_no_trial_follows_one_that_the_policy_refuses(
         search(make_spec(*overrides), overrides, folder)
     assert [job.attempts for job in read_record(folder).jobs] == [1]
     assert read_state(folder / "0") == "failed"
-    (go_on,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Go on")]
-    assert go_on.endswith(f" tune.seed=1,2 hydra.sweep.dir={tmp_path / 'sweep'}")
+    told = capsys.readouterr().out.splitlines()
+    go_on = [line for line in told if line.startswith("Go")]
+    assert told[:2] == [f"Sweep folder {folder}", go_on[0]], "known before anything can be killed"
+    assert [line.endswith(f" tune.seed=1,2 hydra.sweep.dir={tmp_path / 'sweep'}") for line in go_on] == [True, True]

@@ -30,7 +30,7 @@ def test_a_line_for_each_trial_and_for_all(monkeypatch: pytest.MonkeyPatch) -> N
     for trial in (2, 3):
         told.started(trial, trial, {"sgb.max_depth": trial})
     now[0] += 10
-    told.ended(2, JobResult(2, "done", FOLDER / "2"), {"values": {"auc": 0.8}, "best": best})
+    told.ended(2, JobResult(2, "done", FOLDER / "2"), {"values": {"auc": 0.8, "bytes_sent": 1e6}, "best": best})
     now[0] += 10
     told.ended(3, JobResult(3, "failed", FOLDER / "3", error), {"values": None, "best": [*best, {"trial": 2}]})
     told.started(4, 2, {"sgb.max_depth": 2})
@@ -42,7 +42,7 @@ def test_a_line_for_each_trial_and_for_all(monkeypatch: pytest.MonkeyPatch) -> N
         "Trial 2      job 2: sgb.max_depth=2",
         "",
         "Trial 3      job 3: sgb.max_depth=3",
-        "Trial 2      done in 10.0 s: AUC 0.8000",
+        "Trial 2      done in 10.0 s: AUC 0.8000, bytes sent 1,000,000",
         "Search       3 of 6 trials: 3 done, 1 running, about 10 s left, best: trial 1, AUC 0.9000",
         "Trial 3      failed: stage error: it failed (so it is)",
         "Search       4 of 6 trials: 3 done, 1 failed, about 15 s left, best: trials 1, 2",
