@@ -61,7 +61,7 @@ def search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None = Non
                 _compare(folder, told)
                 told.summary(end, go_on)
     except KeyboardInterrupt:
-        told.line(f"Next         {go_on}")
+        told.line(f"Goes on with {go_on}")
         raise
     if searching.failures and searching.succeeded == 0 and not any(leader.ended.values()):
         raise searching.failures[-1]

@@ -85,7 +85,7 @@ class Told:
             f"Sweep folder {self._folder}",
         ]
         if sum(ended.values()) < tune.trials:
-            lines.append(f"Go on        {again}")
+            lines.append(f"Goes on with {again}")
         self.line("\n".join(lines))
 
     def _best(self, best: Sequence[Mapping[str, Any]] | None) -> list[str]:

@@ -27,6 +27,6 @@ def test_no_trial_follows_one_that_the_policy_refuses(
     assert [job.attempts for job in read_record(folder).jobs] == [1]
     assert read_state(folder / "0") == "failed"
     told = capsys.readouterr().out.splitlines()
-    go_on = [line for line in told if line.startswith("Go")]
+    go_on = [line for line in told if line.startswith("Goes on with ")]
     assert told[:2] == [f"Sweep folder {folder}", go_on[0]], "known before anything can be killed"
     assert [line.endswith(f" tune.seed=1,2 hydra.sweep.dir={tmp_path / 'sweep'}") for line in go_on] == [True, True]
