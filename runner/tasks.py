@@ -68,6 +68,7 @@ def _search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None) -> 
 
     for warning in warnings_of(spec):
         print(warning, file=sys.stderr)
+    require_tracking(spec)
     if spec.task.name != "check":
         search(spec, overrides, sweep_folder)
         return

@@ -89,6 +89,13 @@ def _of_search(spec: Spec) -> Iterator[Contradiction]:
         "add 'tune.space.sgb.max_depth={int: [2, 8]}', or another one",
     )
     yield (
+        "tune.objectives",
+        "bytes_sent" in tune.objectives and spec.cluster.mode == "debug",
+        "bytes_sent cannot be looked for in one process",
+        "with cluster=debug nothing is sent between parties: all trials would be alike",
+        "use cluster=local, or leave bytes_sent out",
+    )
+    yield (
         "label.predict",
         spec.evaluator() is None,
         "a search without labels to compare with",

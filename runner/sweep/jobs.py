@@ -31,6 +31,7 @@ from runner.spec.sweep import Sweep as Settings
 from runner.sweep.listener import Silence
 from runner.sweep.record import Record
 from runner.sweep.state import is_finished, set_aside
+from runner.tracking.track import require_tracking
 
 Compose = Callable[[Sequence[str]], DictConfig]
 LOCK = ".lock"  # held by the driver of the sweep
@@ -193,6 +194,8 @@ class Sweep:
                 spec, prepared.decisions, prepared.config, typed, folder, cluster=cluster, pace=pace, listener=listener
             )
         except RunnerError as error:
+            if not folder.exists():  # a budget, say, refused it before it had one
+                self._note_error(job.number, error)
             return error
         except Exception as error:  # noqa: BLE001 - one job's end is not the sweep's
             traceback.print_exc()
@@ -225,6 +228,7 @@ def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:
     spec = to_spec(config)
     decisions = decide(spec, load_grants(spec, spec.parties_here()))
     require(decisions)
+    require_tracking(spec)
     look_at_earlier(spec)
     return Prepared(spec, decisions, config, choices)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,14 @@ class SweepLauncher(Launcher):
 
 
 class JobSweeper(Sweeper):
-    """``hydra/sweeper=runner``: all combinations, as by Hydra's basic one, which composes every job twice."""
+    """``hydra/sweeper=runner``: all combinations, as by Hydra's basic one, which composes every job twice.
+
+    Args:
+        params: what is swept over unless it is typed (``hydra.sweeper.params``, of an experiment's file).
+    """
+
+    def __init__(self, params: Mapping[str, str] | None = None) -> None:
+        self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: Any, config: DictConfig) -> None:
         self._jobs = _Jobs(hydra_context, task_function, config)
@@ -47,10 +54,7 @@ class JobSweeper(Sweeper):
         self._launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> None:
-        # Late: Hydra's scan for plugins makes this module anew.
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
-        (jobs,) = BasicSweeper.split_arguments(self._parser.parse_overrides(arguments), None)
+        jobs = combinations(self._parser, self._params, arguments)
         self._jobs.do(jobs, 0, None if isinstance(self._launcher, SweepLauncher) else self._launcher)
 
 
@@ -89,6 +93,16 @@ class _Jobs:
         except SpecError:
             return True
         return OmegaConf.select(config, "task.name") in STAGES and OmegaConf.select(config, "tune.name") == "none"
+
+
+def combinations(parser: OverridesParser, params: Mapping[str, str], typed: Overrides) -> list[list[str]]:
+    """The overrides of each job; what is typed takes the place of a parameter of the same name."""
+    # Late: Hydra's scan for plugins makes this module anew.
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    overrides = parser.parse_overrides([*(f"{name}={values}" for name, values in params.items()), *typed])
+    (jobs,) = BasicSweeper.split_arguments(overrides, None)
+    return jobs
 
 
 def read_settings(compose: Composer, jobs: Sequence[Overrides]) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,7 @@ class Record:
     def __init__(self, folder: Path, typed: Sequence[str]) -> None:
         self._folder = folder
         self._lock = FileLock(folder / _LOCK, thread_local=False)
+        self._one_thread = threading.Lock()  # one FileLock lets all threads of a process in together
         with self._changing() as content:
             content.typed = content.typed or list(typed)
 
@@ -75,7 +77,7 @@ class Record:
 
     @contextmanager
     def _changing(self) -> Iterator[Content]:
-        with self._lock:
+        with self._one_thread, self._lock:
             content = read_record(self._folder)
             before = msgspec.to_builtins(content)
             yield content

@@ -156,6 +156,8 @@ def _read_job(sweep: Path, entry: Entry, alive: bool) -> JobRecord:
             _require_own(manifest, entry, folder)
         except BundleError as found:
             state, error, manifest = "damaged", found, None
+    elif state == "stopped":
+        error = None  # as the leader of the search wished: no failure
     elif state == "missing" and not folder.is_dir():
         state = "waiting"
     elif state in ("missing", "running"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from runner.errors import PolicyError
 from runner.policy.decide import Decision, decide, denied, require
 from runner.policy.flows import VALIDATION_CURVE
 from runner.policy.grants import load_grants
+from runner.report.summary import arguments_of_job
 from runner.spec.compose import config_dir, explain, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
@@ -58,7 +60,7 @@ class Plan:
     def command(self) -> str:
         """What trains a model on all training rows, and measures the test rows; a trial's settings come after it."""
         kept = [override for override in self.typed if not override.startswith(("task=", "sweep."))]
-        return shlex.join(["python", "-m", "runner", *kept])
+        return shlex.join(["python", "-m", "runner", *arguments_of_job(sys.argv[1:], kept)])
 
     def identity(self) -> dict[str, Any]:
         """What a search that is gone on with must have in common with its beginning."""

@@ -15,7 +15,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 
-from runner.errors import RunnerError, SpecError, StageError
+from runner.errors import PolicyError, RunnerError, SpecError, StageError
 from runner.provenance.manifest import MANIFEST, read_run
 from runner.report.pages import make_reports
 from runner.spec.model import Spec
@@ -45,19 +45,23 @@ def search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None = Non
     """
     plan = plan_search(spec, overrides)
     folder = sweep_folder or _sweep_folder(plan)
+    # Of several searches, one after another, each has a folder in the sweep's.
+    go_on = continuation(folder if sweep_folder is None else folder.parent, sys.argv[1:])
     told = Told(plan, folder, Console())
     try:
         with Sweep(folder, plan.spec.sweep, compose_trial) as sweep:
             _note(sweep, plan)
+            told.line(f"Sweep folder {folder}\nGoes on with {go_on}")
             with Leader(plan, folder) as leader:
+                told.goes_on(leader.ended)
                 searching = _Search(plan, sweep, leader, told)
                 searching.run()
                 end = leader.end()
                 _report_best(sweep, plan, end["best"], told)
                 _compare(folder, told)
-                told.summary(end, continuation(folder, sys.argv[1:]))
+                told.summary(end, go_on)
     except KeyboardInterrupt:
-        told.line(f"Next         {continuation(folder, sys.argv[1:])}")
+        told.line(f"Goes on with {go_on}")
         raise
     if searching.failures and searching.succeeded == 0 and not any(leader.ended.values()):
         raise searching.failures[-1]
@@ -121,15 +125,16 @@ class _Search:
             def pace(trees: int) -> bool:
                 return self._leader.goes_on(trial, folder, trees)
 
-        began = time.monotonic()
         result = self._sweep.carry_out(job, pace, Silence(notice=self._told.notice))
         reply = self._leader.tell(trial, result.state, job.number, folder, _costs(result))
         with self._lock:
-            self._told.ended(trial, result, time.monotonic() - began, reply)
+            self._told.ended(trial, result, reply)
             self.succeeded += result.state != "failed"
             if result.state == "failed":
                 self.failures.append(result.error or _no_reason(folder))
-                self._over = self._over or not self._plan.spec.sweep.keep_going
+                # Of a budget that is spent, or a grant that is gone, the next trial would say the same.
+                hopeless = isinstance(result.error, PolicyError) or not self._plan.spec.sweep.keep_going
+                self._over = self._over or hopeless
 
 
 def _report_best(sweep: Sweep, plan: Plan, best: Sequence[Mapping[str, Any]] | None, told: Told) -> None:

@@ -153,6 +153,7 @@ def test_settings_that_take_all_of_their_range_may_be_searched() -> None:
         ({"tune__pruner": "median", "predict__mode": "sealed"}, "tune.pruner"),
         ({"task__name": "train"}, "task"),
         ({"task__name": "cv"}, "task"),
+        ({"cluster__mode": "debug", "tune__objectives": ["auc", "bytes_sent"]}, "tune.objectives"),
         ({"label__predict": "none"}, "label.predict"),
         ({"resume": "outputs/run"}, "resume"),
         ({"privacy": {"name": "output_dp", "epsilon": 1.0}}, "policy.privacy.budget"),

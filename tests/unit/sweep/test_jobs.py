@@ -17,6 +17,7 @@ from runner.sweep.compose import Composer
 from runner.sweep.jobs import Sweep, adapted
 from runner.sweep.record import read_record
 from runner.sweep.state import read_state
+from runner.tracking import track as tracking
 
 TOO_SOON = ("cluster.start_timeout=0.01", "cluster=debug")  # fails while the libraries are imported
 
@@ -94,6 +95,27 @@ def test_a_failure_that_does_not_pass_is_not_tried_again(tmp_path: Path, compose
     assert result.error is not None
     assert "symbolic link" in result.error.what
     assert attempts(tmp_path / "sweep") == [1]
+
+
+def test_a_job_that_a_budget_refuses_has_its_error_on_the_disk(tmp_path: Path, composer: Composer) -> None:
+    typed = ["privacy=output_dp", "policy.privacy.budget={epsilon: 0.5}", f"outputs={tmp_path}"]
+    with Sweep(tmp_path, Settings(retries=1), composer) as sweep:
+        results = [sweep.carry_out(sweep.add(typed)) for _ in range(2)]
+    assert [type(result.error) for result in results] == [PolicyError, PolicyError]
+    assert status(tmp_path / "0")["exit_code"] == PolicyError.code
+    assert attempts(tmp_path) == [2]
+    assert status(tmp_path / "attempts" / "0-1")["state"] == "failed"
+
+
+def test_tracking_that_is_not_installed_is_told_before_the_first_job(
+    tmp_path: Path, composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "find_spec", lambda name: None)
+    with Sweep(tmp_path, Settings(), composer) as sweep:
+        assert sweep.add(["tracking=none"]).error is None
+        error = sweep.add(["tracking=mlflow"]).error
+    assert error is not None
+    assert error.where == "tracking"
 
 
 def test_without_keep_going_nothing_begins_after_a_failure(

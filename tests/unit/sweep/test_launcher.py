@@ -1,13 +1,14 @@
-"""How jobs are carried out is read of all of them."""
+"""Which jobs a sweep has, and how they are carried out, which is read of all of them."""
 
 from __future__ import annotations
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from runner.errors import SpecError
 from runner.spec.sweep import Sweep as Settings
 from runner.sweep.compose import Composer
-from runner.sweep.launcher import read_settings
+from runner.sweep.launcher import JobSweeper, combinations, read_settings
 
 
 def test_of_the_first_job_that_is_right(composer: Composer) -> None:
@@ -23,3 +24,16 @@ def test_what_is_swept_over_or_wrong_is_refused(composer: Composer, jobs: list[l
     with pytest.raises(SpecError) as caught:
         read_settings(composer, jobs)
     assert caught.value.where.startswith("sweep")
+
+
+def test_an_experiment_says_what_is_swept_over(composer: Composer) -> None:
+    typed = ["experiment=label_dp_curve"]
+    settings = dict(composer.look(typed).hydra.sweeper)
+    assert settings.pop("_target_").endswith(f".{JobSweeper.__name__}")
+    JobSweeper(**settings)  # takes all that the menu gives it
+    jobs = combinations(OverridesParser.create(), settings["params"], [*typed, "privacy.epsilon=1,2"])
+    assert jobs == [
+        [f"privacy.epsilon={epsilon}", f"privacy.debias={debias}", *typed]
+        for epsilon in (1, 2)
+        for debias in (True, False)
+    ]

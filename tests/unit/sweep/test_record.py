@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_a_job_without_a_spec_is_known_by_its_overrides_until_it_has_one(tmp_pat
 def test_processes_that_add_at_a_time_get_different_numbers(tmp_path: Path) -> None:
     code = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from runner.sweep.record import Record
 record = Record(Path(sys.argv[1]), [])
@@ -78,3 +80,13 @@ def test_nothing_but_the_record_and_its_lock_is_left(tmp_path: Path) -> None:
     Record(tmp_path, []).number(["a=1"], "digest")
     assert {path.name for path in tmp_path.iterdir()} == {RECORD, ".sweep.json.lock"}
     json.loads((tmp_path / RECORD).read_bytes())
+
+
+def test_threads_of_one_process_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    record = Record(tmp_path, ["-m"])
+    with ThreadPoolExecutor(4) as slots:
+        numbers = list(slots.map(lambda job: record.number([f"a={job}"], f"digest {job}"), range(24)))
+        attempts = list(slots.map(record.count_attempt, sorted(numbers)))
+    assert sorted(numbers) == list(range(24))
+    assert attempts == [1] * 24
+    assert [entry.attempts for entry in read_record(tmp_path).jobs] == [1] * 24

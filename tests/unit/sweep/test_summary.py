@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 from made_sweeps import FAILURE, MadeJob, break_status, damage, make_sweep
 
-from runner.errors import BundleError, RunnerError, SpecError
+from runner.errors import BundleError, RunnerError, SpecError, Stopped
 from runner.sweep.record import RECORD
 from runner.sweep.summary import summarise_sweep
 from runner.sweep.summary_compare import front, groups
@@ -91,6 +91,7 @@ def test_every_state_is_told(tmp_path: Path) -> None:
     states = ["done", "running", "failed", "interrupted", "stopped", None, "done", "done", "done"]
     jobs = [job(2 + at, 0.8, state=state) for at, state in enumerate(states)]
     jobs[2] = jobs[2]._replace(error=FAILURE, earlier=(FAILURE,))
+    jobs[4] = jobs[4]._replace(error=Stopped("the training was stopped", where="here", why="no use", fix="none"))
     folder = make_sweep(tmp_path / "s", jobs)
     damage(folder, 6)
     break_status(folder, 7)
@@ -103,6 +104,7 @@ def test_every_state_is_told(tmp_path: Path) -> None:
         told = summarise_sweep(folder)
     assert "9 jobs: 1 done, 1 running, 1 waiting, 1 stopped, 1 interrupted, 1 failed, 3 damaged" in told
     assert "job 2: stage error: training failed (carol: a worker ended)" in told
+    assert "job 4: " not in told, "a training that its search stopped is no failure"
     assert "attempts/2-1" in (folder / "summary.html").read_text()
     assert read(folder)[1].state == "interrupted", "nobody runs it any more"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ def test_trial_is_typed_as_the_search_was_without_what_concerns_the_search(plann
     assert planned.overrides({"sgb.max_depth": 5}) == (*SMALL, "sweep.parallel=2", *trial)
     assert compose_trial(planned.overrides({"sgb.max_depth": 5})).sgb.max_depth == 5
     assert planned.command() == "python -m runner crypto=ou_2048 sgb.num_boost_round=2"
+
+
+def test_command_finds_the_users_own_configuration(planned: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["runner", "--config-dir", "my own", "tune=optuna"])
+    assert planned.command().startswith("python -m runner --config-dir 'my own' crypto=ou_2048")
 
 
 def test_plan_says_who_leads_and_what_others_learn(planned: Plan) -> None:
