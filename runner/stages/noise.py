@@ -21,8 +21,9 @@ import numpy as np
 
 from runner.data.table import CheckedTable
 from runner.engine.site import Site
-from runner.errors import DataError
+from runner.errors import BundleError, DataError
 from runner.files import canonical_json, write_json
+from runner.keys.keyring import Keyring
 from runner.keys.store import home_of
 from runner.policy.grants import load_grants
 from runner.privacy.accounting import Charge
@@ -71,23 +72,36 @@ def _draw(site: Site, spec: Spec, noise: LabelNoise, true: Labels) -> tuple[Draw
     """The noisy labels, and how many of them were drawn now."""
     key, path = site.derive("label noise"), site.folder / USED
     keys = site.keys.for_run()
+    context = _CONTEXT + canonical_json(noise.parameters())  # of another mechanism or epsilon none opens
     earlier = _earlier(site, spec)
     if earlier is not None:
-        drawn, fresh = again(read_draw(earlier, keys, _CONTEXT), true, site.party), 0
+        drawn, fresh = again(_read(earlier, keys, context), true, site.party), 0
     else:
         privacy = spec.privacy
         kept = KeptDraws(home_of(spec.parties[site.party]), site.keys, spec.data.name, spec.label.columns()[site.party])
         redraw = isinstance(privacy, LabelDp) and privacy.redraw
         drawn, fresh = kept.draw(true, noise, lambda names: _pay(site, spec, noise, names), redraw=redraw)
-    write_draw(path, copy_for_run(drawn, true, key), keys, _CONTEXT)
+    write_draw(path, copy_for_run(drawn, true, key), keys, context)
     return drawn, fresh
 
 
 def _earlier(site: Site, spec: Spec) -> Path | None:
-    """The noisy labels of the run that is repeated or gone on with, if it has left them."""
+    """Where the noisy labels of the run are that is repeated or gone on with; None for a run of its own."""
     run = site.original or (Path(spec.resume) if spec.resume is not None else None)
-    path = run / "parties" / site.party / USED if run is not None else None
-    return path if path is not None and path.exists() else None
+    return None if run is None else run / "parties" / site.party / USED
+
+
+def _read(earlier: Path, keys: Keyring, context: bytes) -> Draw:
+    """Never drawn anew: the result would be another run's, and might cost."""
+    try:
+        return read_draw(earlier, keys, context)
+    except BundleError:
+        raise BundleError(
+            f"{keys.party}'s noisy labels of the run that is repeated or gone on with cannot be taken",
+            where=str(earlier),
+            why="the file is missing or was altered, or that run had another mechanism or epsilon",
+            fix="restore the run folder from a copy, and leave privacy.* as it was; or begin a run of its own",
+        ) from None
 
 
 def _pay(site: Site, spec: Spec, noise: LabelNoise, names: tuple[str, ...]) -> None:
@@ -104,7 +118,7 @@ def _pay(site: Site, spec: Spec, noise: LabelNoise, names: tuple[str, ...]) -> N
         )
         for name in names
     ]
-    ledger.spend(charges, limits, site.folder.parent.parent.name)
+    ledger.spend(charges, limits, site.run)
 
 
 def _with_named_classes(party: str, table: CheckedTable, spec: Spec) -> CheckedTable:

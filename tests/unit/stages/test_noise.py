@@ -12,7 +12,7 @@ import pytest
 from unit.stages.trainings import ORDER, House, draw_features
 
 from runner.data.usable import require_usable
-from runner.errors import DataError, PolicyError
+from runner.errors import BundleError, DataError, PolicyError
 from runner.privacy.randomness import STAND_IN
 
 ROWS = 120
@@ -134,6 +134,23 @@ def test_run_that_is_repeated_or_gone_on_with_takes_its_own_noise(house: House, 
     protect_labels(again)
     noisy = [context.sites["carol"].table.noisy.tolist() for context in (first, anew, again)]
     assert noisy[2] == noisy[0] != noisy[1]
+
+
+@pytest.mark.parametrize("why", ["another epsilon", "lost"])
+def test_repetition_never_draws_nor_takes_other_noise(house: House, why: str) -> None:
+    from runner.stages.noise import USED, protect_labels
+
+    first = house.context(X, LABEL, {**DP, "data.name": why}, test=TEST)
+    protect_labels(first)
+    carol = first.sites["carol"].folder
+    privacy = {"name": "label_dp", "epsilon": 0.5 if why == "another epsilon" else 1.0}
+    again = house.context(X, LABEL, {**DP, "data.name": why, "privacy": privacy}, test=TEST)
+    again.sites["carol"].original = carol.parent.parent
+    if why == "lost":
+        (carol / USED).unlink()
+    with pytest.raises(BundleError, match="cannot be taken"):
+        protect_labels(again)
+    assert again.sites["carol"].table.noisy is None
 
 
 def test_budget_that_is_too_small_stops_the_run(house: House) -> None:
