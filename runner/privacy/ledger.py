@@ -173,9 +173,9 @@ def _require(limit: Limit, party: str, data: str, before: Sequence[Charge], aske
         where=limit.line,
         why=f"spent {of}: {_told(budget, spent)}; asked: {_told(budget, total(asked))}; budget: epsilon "
         f"{budget.epsilon:g}, delta {budget.delta:g} ({budget.rule} composition)",
-        fix="use settings whose noise was paid for (the same mechanism, epsilon and table cost nothing again), a "
-        "smaller privacy.epsilon, or privacy=none where no noise is needed; a larger budget weakens what was "
-        f"promised; task=ledger shows what {party} has spent",
+        fix="use settings whose noise was paid for (the same mechanism, epsilon and table cost nothing again) or a "
+        "smaller privacy.epsilon; a larger budget weakens what was promised; task=ledger shows what "
+        f"{party} has spent",
     )
 
 

@@ -30,7 +30,8 @@ from runner.privacy.accounting import Charge
 from runner.privacy.choose import label_noise, ordered_classes
 from runner.privacy.draws import Draw, KeptDraws, Labels, again, copy_for_run, read_draw, write_draw
 from runner.privacy.ledger import Ledger, limits_of
-from runner.privacy.mechanisms import LabelNoise
+from runner.privacy.mechanisms import LabelNoise, RandomisedResponse
+from runner.spec.label import SAME
 from runner.spec.model import Spec
 from runner.spec.privacy import LabelDp
 from runner.stages.context import Context
@@ -58,6 +59,7 @@ def protect_labels(context: Context) -> None:
 def _protect(site: Site, spec: Spec, noise: LabelNoise) -> None:
     table = _with_named_classes(site.party, site.table, spec)
     label = np.asarray(table.label, dtype=np.float64)
+    _require_comparable(site.party, spec, noise, table)
     known = ~np.isnan(label)
     true = Labels([str(name) for name in table.ids[known].tolist()], noise.encode(label[known]))
     drawn, fresh = _draw(site, spec, noise, true)
@@ -137,6 +139,24 @@ def _with_named_classes(party: str, table: CheckedTable, spec: Spec) -> CheckedT
             fix="name every class as it stands in the table, or leave these rows out",
         )
     return replace(table, label=label, classes=np.array(names))
+
+
+def _require_comparable(party: str, spec: Spec, noise: LabelNoise, table: CheckedTable) -> None:
+    """Find before anything is paid for what the evaluation would refuse: test rows of a class that is left out."""
+    if table.classes is None or not isinstance(noise, RandomisedResponse) or spec.evaluator() != party:
+        return
+    if spec.label.predict != SAME:
+        return
+    compared = np.asarray(table.label)[table.test | (spec.task.to_run() == "cv")]
+    left_out = int((~np.isin(compared, noise.kept)).sum())
+    if left_out:
+        raise DataError(
+            f"{left_out} rows to be compared with predictions are of a class that no noisy label has",
+            where="privacy.prior",
+            why="with this prior and epsilon it never comes out of the noise, so that the model cannot know it",
+            fix="raise privacy.epsilon, name all classes in privacy.classes in place of a prior, or set "
+            "label.predict=none",
+        )
 
 
 def _tell(site: Site, noise: LabelNoise, drawn: Draw, fresh: int) -> None:

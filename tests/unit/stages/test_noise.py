@@ -189,3 +189,20 @@ def test_class_that_the_settings_do_not_name_is_refused(house: House) -> None:
     with pytest.raises(DataError, match="do not name") as refused:
         protect_labels(context)
     assert "40 rows" in refused.value.why
+
+
+def test_test_rows_that_could_not_be_compared_are_found_before_anything_is_paid_for(house: House) -> None:
+    from runner.stages.noise import protect_labels
+
+    privacy = {"name": "label_dp", "epsilon": 3.0, "prior": {"x": 5, "y": 5, "z": 0.01}}
+    changes = {"privacy": privacy, "sgb.objective": "multiclass", "data.name": "rare"}
+    names = np.array(["x", "y", "z"])
+    rare = np.where(TEST, 0.0, np.arange(ROWS) % 3)  # of the class that is left out, none is a test row
+    protect_labels(house.context(X, rare, changes, test=TEST, classes=names))
+    kinds = (np.arange(ROWS) % 3).astype(float)
+    changes["data.name"] = "not so rare"
+    context = house.context(X, kinds, changes, test=TEST, classes=names)
+    with pytest.raises(DataError, match="10 rows to be compared"):
+        protect_labels(context)
+    ledger = context.sites["carol"].folder.parents[2] / "keys" / "carol" / "ledger.jsonl"
+    assert "not so rare" not in ledger.read_text()
