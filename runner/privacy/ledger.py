@@ -70,7 +70,7 @@ def require_noise(spec: Spec, party: str, limits: Sequence[Limit]) -> None:
             where=limits[0].line,
             why="with privacy=none no epsilon bounds what is told of its labels, and nothing would be counted",
             fix="choose privacy=label_dp (for training labels) or privacy=output_dp (for metrics and scores of test "
-            "rows); or take the budget out: such a run keeps to none",
+            "rows); where nothing is trained, label.predict=none; or take the budget out: such a run keeps to none",
         )
 
 
