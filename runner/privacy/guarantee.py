@@ -35,9 +35,7 @@ def _measured(spec: Spec) -> str:
     """Metrics compare with true labels."""
     if spec.task.to_run() == "cv" and spec.evaluator() is not None:
         return "what metrics tell of the labels: every row is a test row of one fold"
-    rows = spec.data.split.hold_out
-    told = f"what metrics tell of the labels of {rows} rows"
-    return f"{told} (a later run may train on these)" if rows == "validation" else told
+    return f"what metrics tell of the labels of {spec.data.split.hold_out} rows (which another run may train on)"
 
 
 def _of_outputs(spec: Spec) -> list[str]:

@@ -37,11 +37,11 @@ def test_of_labels_of_several_owners() -> None:
 
 def test_true_labels_in_metrics_are_told() -> None:
     (told,) = guarantees(make_spec("privacy=label_dp"))
-    assert told.endswith("what metrics tell of the labels of test rows.")
+    assert told.endswith("what metrics tell of the labels of test rows (which another run may train on).")
     (told,) = guarantees(make_spec("privacy=label_dp", "task=cv"))
     assert told.endswith("every row is a test row of one fold.")
     (told,) = guarantees(make_spec("privacy=label_dp", "+data.split.hold_out=validation"))
-    assert told.endswith("of validation rows (a later run may train on these).")
+    assert told.endswith("of validation rows (which another run may train on).")
 
 
 def test_of_metrics() -> None:
