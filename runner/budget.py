@@ -6,6 +6,8 @@ import sys
 from typing import Any
 
 from runner.cluster.offline import ask_parties
+from runner.policy.grants import load_grants
+from runner.privacy.ledger import limits_of, require_noise
 from runner.privacy.output_charges import output_charges
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
@@ -20,9 +22,12 @@ def require_budget(spec: Spec) -> dict[str, dict[str, Any]]:
         of the parties that spend.
 
     Raises:
-        PolicyError: where a party's budget would be overspent.
+        PolicyError: where a party's budget would be overspent, or it has one and the run has no noise.
         SecurityError: where a party's ledger is not as it wrote it.
     """
+    grants = load_grants(spec, spec.parties_here())
+    for party in spec.parties_here():
+        require_noise(spec, party, limits_of(spec, party, grants.get(party)))
     spenders = set(output_charges(spec, ""))
     if isinstance(spec.privacy, LabelDp) and "label" in spec.stages():
         spenders |= set(spec.label.columns())

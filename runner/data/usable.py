@@ -9,6 +9,7 @@ from runner.data.table import CheckedTable
 from runner.errors import DataError
 from runner.spec.label import SingleLabel
 from runner.spec.model import Spec
+from runner.spec.privacy import LabelDp
 
 
 def require_usable(spec: Spec, table: CheckedTable) -> None:
@@ -38,5 +39,6 @@ def require_usable(spec: Spec, table: CheckedTable) -> None:
             why="a model cannot learn to tell apart what is all the same",
             fix=f"bring rows with different labels, or change {key}",
         )
-    if table.classes is not None and table.noisy is None and "train" in spec.stages():
+    named = isinstance(spec.privacy, LabelDp)  # the settings say which classes there are, whether rows have them or not
+    if table.classes is not None and not named and "train" in spec.stages():
         require_learnable(spec.label.holder, label, len(table.classes), test, key)

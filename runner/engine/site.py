@@ -97,6 +97,12 @@ class Site:
         digest = hmac.new(self.derive("facts"), content, hashlib.sha256).hexdigest()
         self.facts.setdefault(stage, {})[what] = digest
 
+    @property
+    def run(self) -> str:
+        """The run's name: of its folder; where that is a number, as of a sweep's job, with the two folders above."""
+        folder = self.folder.absolute().parent.parent
+        return "/".join(folder.parts[-3:]) if folder.name.isdigit() else folder.name
+
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key for one purpose, the same in every run of this party."""
         return self.keys.derive(purpose)

@@ -25,7 +25,7 @@ def label_noise(spec: Spec) -> LabelNoise | None:
     if label_domain(spec) == "binary":
         return RandomisedResponse(privacy.epsilon, 2, (0, 1))
     names, kept = ordered_classes(privacy), privacy.kept_classes()
-    return RandomisedResponse(privacy.epsilon, len(names), tuple(range(len(kept))))
+    return RandomisedResponse(privacy.epsilon, len(names), tuple(range(len(kept))), names)
 
 
 def ordered_classes(privacy: LabelDp) -> tuple[str, ...]:

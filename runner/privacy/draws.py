@@ -6,7 +6,9 @@ whatever the order of the rows, the split, or the other rows of the table.
 
 - Rows that are new to the file are drawn then. Each row still is drawn once: nothing more is spent (parallel
   composition; F. McSherry, "Privacy integrated queries", SIGMOD 2009).
-- A row whose true label is another than before is drawn anew, which is one more expense, told by its own name.
+- Where the true label of a row is another than before, all rows of the table are drawn anew, which is one more expense,
+  told by its own name. (Were it that row alone, a noisy label that changes would say for certain that the true one
+  did.) That some label has changed since is all that shows of it, and is not protected.
 - What is to be spent is written to the ledger before anything is drawn, and what was drawn is on the disk before
   anything is done with it. A process that dies in between leaves an expense without a draw, never a draw without one.
 """
@@ -45,7 +47,7 @@ class Draw:
     Attributes:
         key: of the digests of ids and labels, 32 bytes.
         name: of the draw, 32 hexadecimal digits, random.
-        revisions: how often rows were drawn again because their labels had changed.
+        revisions: how often rows were drawn again because labels had changed.
         rows: keyed digests of the rows' ids, shape (rows, 16), uint8.
         labels: keyed digests of ids and true labels, shape (rows, 8), uint8.
         codes: the noisy labels, shape (rows,), int64; see :class:`runner.privacy.mechanisms.LabelNoise`.
@@ -141,8 +143,8 @@ class KeptDraws:
             at = np.array([places.get(row.tobytes(), -1) for row in rows], dtype=np.int64)
             same = np.zeros(len(at), np.bool_)
             same[at >= 0] = (kept.labels[at[at >= 0]] == labels[at >= 0]).all(axis=1)
-            changed = (at >= 0) & ~same
-            kept = replace(kept, revisions=kept.revisions + int(changed.any()))
+            if ((at >= 0) & ~same).any():
+                kept, same = replace(kept, revisions=kept.revisions + 1), np.zeros_like(same)
             pay(kept.expenses())
             codes = np.zeros(len(at), np.int64)
             codes[same] = kept.codes[at[same]]

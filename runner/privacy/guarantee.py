@@ -18,12 +18,24 @@ def _of_labels(spec: Spec) -> list[str]:
     noise = label_noise(spec)
     if noise is None:
         return []
-    owners = " and ".join(spec.label.columns())
+    owners = tuple(spec.label.columns())
+    whose = "the training label of one row is protected against everybody but its owner"
+    together = ""
+    if len(owners) > 1:
+        whose = "what one owner's column says of one row's label is protected against everybody but that owner"
+        most = len(owners) * noise.epsilon
+        together = f" A row with labels at several owners is protected by their epsilons together ({most:g} at most)."
     return [
-        f"Training labels ({noise.described()}): the training label of one row is protected against everybody but its "
-        f"owner ({owners}). {_odds(noise.epsilon)} Not protected: features, which rows there are, and what "
-        "metrics tell of the labels of test rows."
+        f"Training labels ({noise.described()}): {whose} ({' and '.join(owners)}). {_odds(noise.epsilon)}{together} "
+        f"Not protected: features, which rows there are, and {_measured(spec)}."
     ]
+
+
+def _measured(spec: Spec) -> str:
+    """Metrics compare with true labels."""
+    if spec.task.to_run() == "cv" and spec.evaluator() is not None:
+        return "what metrics tell of the labels: every row is a test row of one fold"
+    return f"what metrics tell of the labels of {spec.data.split.hold_out} rows (which another run may train on)"
 
 
 def _of_outputs(spec: Spec) -> list[str]:

@@ -23,6 +23,7 @@ from runner.privacy.accounting import Charge, Total, epsilon_by, total, within
 from runner.privacy.ledger_file import LedgerFile, OpenLedger
 from runner.spec.model import Spec
 from runner.spec.policy import Budget
+from runner.spec.privacy import NoPrivacy
 
 
 class Limit(NamedTuple):
@@ -54,6 +55,23 @@ def limits_of(spec: Spec, party: str, grants: Grants | None) -> tuple[Limit, ...
     if grants is not None and (own := grants.policy.privacy.budget) is not None:
         found.append(Limit(own, f"{grants.source}: privacy.budget"))
     return tuple(found)
+
+
+def require_noise(spec: Spec, party: str, limits: Sequence[Limit]) -> None:
+    """Refuse a run with the party's labels and no noise, where it has a budget: no epsilon bounds what that tells.
+
+    Raises:
+        PolicyError: where it is so.
+    """
+    with_labels = ("label" in spec.stages() and party in spec.label.columns()) or party == spec.evaluator()
+    if limits and with_labels and isinstance(spec.privacy, NoPrivacy):
+        raise PolicyError(
+            f"{party} has a privacy budget, and the run has no noise",
+            where=limits[0].line,
+            why="with privacy=none no epsilon bounds what is told of its labels, and nothing would be counted",
+            fix="choose privacy=label_dp (for training labels) or privacy=output_dp (for metrics and scores of test "
+            "rows); where nothing is trained, label.predict=none; or take the budget out: such a run keeps to none",
+        )
 
 
 class Ledger:
@@ -155,9 +173,9 @@ def _require(limit: Limit, party: str, data: str, before: Sequence[Charge], aske
         where=limit.line,
         why=f"spent {of}: {_told(budget, spent)}; asked: {_told(budget, total(asked))}; budget: epsilon "
         f"{budget.epsilon:g}, delta {budget.delta:g} ({budget.rule} composition)",
-        fix="use settings whose noise was paid for (the same mechanism, epsilon and table cost nothing again), a "
-        "smaller privacy.epsilon, or privacy=none where no noise is needed; a larger budget weakens what was "
-        f"promised; task=ledger shows what {party} has spent",
+        fix="use settings whose noise was paid for (the same mechanism, epsilon and table cost nothing again) or a "
+        "smaller privacy.epsilon; a larger budget weakens what was promised; task=ledger shows what "
+        f"{party} has spent",
     )
 
 

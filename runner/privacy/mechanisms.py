@@ -66,11 +66,13 @@ class RandomisedResponse(LabelNoise):
         epsilon: what the label of one row costs.
         classes: the number of classes; a true label is one of 0 to classes - 1.
         kept: the classes that may come out, ascending.
+        names: of the classes, by number, where they have any: noise is kept for these and no others.
     """
 
     epsilon: float
     classes: int
     kept: tuple[int, ...]
+    names: tuple[str, ...] = ()
     name: str = "randomised_response"
 
     def encode(self, label: Array) -> Codes:
@@ -83,7 +85,8 @@ class RandomisedResponse(LabelNoise):
         return codes.astype(np.float64)
 
     def parameters(self) -> dict[str, Any]:
-        return {"mechanism": self.name, "epsilon": self.epsilon, "classes": self.classes, "kept": list(self.kept)}
+        found = {"mechanism": self.name, "epsilon": self.epsilon, "classes": self.classes, "kept": list(self.kept)}
+        return {**found, "names": list(self.names)} if self.names else found
 
     def described(self) -> str:
         return f"randomised response among {len(self.kept)} classes"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from runner.errors import SpecError
-from runner.spec.label import SAME, JointLabel, SecretLabel
+from runner.spec.label import SAME, JointLabel, RowShardedLabel, SecretLabel
 from runner.spec.model import Spec
 from runner.spec.privacy import LabelDp, LabelMechanism
 
@@ -162,6 +162,11 @@ def _of_debiasing(spec: Spec, privacy: LabelDp) -> Iterator[Finding]:
             f"label.mode={spec.label.mode}",
             isinstance(spec.label, (JointLabel, SecretLabel)),
             "what the noise of several columns does to their combination depends on the true ones",
+        ),
+        (
+            "label.on_conflict=any",
+            isinstance(spec.label, RowShardedLabel) and spec.label.on_conflict == "any",
+            "the larger of two noisy labels is 1 more often than the noise of either makes it",
         ),
         (
             "laplace",

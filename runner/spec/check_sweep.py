@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runner.errors import SpecError
 from runner.spec.model import Spec
+from runner.spec.privacy import LabelDp
 
 
 def check_sweep(spec: Spec) -> None:
@@ -13,4 +14,19 @@ def check_sweep(spec: Spec) -> None:
             where="cluster.ports",
             why="the parties of one job would listen where those of another do",
             fix="leave cluster.ports out (ports are then chosen free), or set sweep.parallel=1",
+        )
+
+
+def refuse_redraw(spec: Spec) -> None:
+    """Of one of several jobs: keep it from noise of its own.
+
+    Raises:
+        SpecError: where it asks for that.
+    """
+    if isinstance(spec.privacy, LabelDp) and spec.privacy.redraw:
+        raise SpecError(
+            "the jobs of a sweep do not draw noise anew",
+            where="privacy.redraw",
+            why="each job, and each that is begun again, would spend privacy.epsilon once more",
+            fix="remove it: all jobs use the noise that is kept; to draw anew, do a single run with it before",
         )

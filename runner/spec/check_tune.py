@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.errors import SpecError
+from runner.spec.check_sweep import refuse_redraw
 from runner.spec.model import Spec
 from runner.spec.privacy import OutputDp
 from runner.spec.suggest import advise
-from runner.spec.tune import COSTS, METRICS, objectives_of, space_of
+from runner.spec.tune import COSTS, METRICS, leader_of, objectives_of, space_of
 
 Contradiction = tuple[str, bool, str, str, str]  # where, whether it is so, what, why, what to do
 
@@ -17,6 +18,7 @@ def check_tune(spec: Spec) -> None:
     _refuse(_of_validation_curve(spec))
     if spec.tune.name == "none":
         return
+    refuse_redraw(spec)
     _check_objectives(spec)
     _refuse(_of_search(spec))
 
@@ -115,6 +117,13 @@ def _of_search(spec: Spec) -> Iterator[Contradiction]:
         "a search without a budget of privacy",
         "privacy=output_dp draws noise for every trial, and each draw costs its epsilon",
         "set +policy.privacy.budget={epsilon: …}: no trial begins that would overspend it",
+    )
+    yield (
+        "policy.metrics.recipients",
+        isinstance(spec.privacy, OutputDp) and leader_of(spec) is None,
+        "nobody can lead a search by noisy metrics",
+        f"{spec.evaluator()} has the exact ones, and the settings that it would choose by them would tell of them",
+        "name another party there (and in policy.curves.recipients, to stop trainings)",
     )
     yield from _of_sampler(spec)
     yield from _of_pruner(spec)

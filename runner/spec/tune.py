@@ -16,6 +16,7 @@ from msgspec import field
 from runner.errors import SpecError
 from runner.spec.base import Section
 from runner.spec.model import Spec
+from runner.spec.privacy import OutputDp
 from runner.spec.sweep import Tune
 
 Scalar = bool | int | float | str
@@ -100,9 +101,12 @@ def objectives_of(spec: Spec) -> dict[str, Direction]:
 def leader_of(spec: Spec) -> str | None:
     """The party that leads the search: one that gets the metrics, and where trainings are stopped also the curves.
 
-    The viewer if it is one of them, else the first in canonical order; None where there is none.
+    The viewer if it is one of them, else the first in canonical order; None where there is none. With
+    privacy=output_dp it is not the evaluator: what is chosen by its exact metrics would tell of them.
     """
-    order = sorted(spec.party_order(), key=lambda party: party != spec.viewer())
+    barred = spec.evaluator() if isinstance(spec.privacy, OutputDp) else None
+    allowed = [party for party in spec.party_order() if party != barred]
+    order = sorted(allowed, key=lambda party: party != spec.viewer())
     stops = spec.tune.pruner != "none"
     sees = [p for p in order if spec.policy.metrics.includes(p) and (not stops or spec.policy.curves.includes(p))]
     return sees[0] if sees else None

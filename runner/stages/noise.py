@@ -21,15 +21,17 @@ import numpy as np
 
 from runner.data.table import CheckedTable
 from runner.engine.site import Site
-from runner.errors import DataError
+from runner.errors import BundleError, DataError
 from runner.files import canonical_json, write_json
+from runner.keys.keyring import Keyring
 from runner.keys.store import home_of
 from runner.policy.grants import load_grants
 from runner.privacy.accounting import Charge
 from runner.privacy.choose import label_noise, ordered_classes
 from runner.privacy.draws import Draw, KeptDraws, Labels, again, copy_for_run, read_draw, write_draw
 from runner.privacy.ledger import Ledger, limits_of
-from runner.privacy.mechanisms import LabelNoise
+from runner.privacy.mechanisms import LabelNoise, RandomisedResponse
+from runner.spec.label import SAME
 from runner.spec.model import Spec
 from runner.spec.privacy import LabelDp
 from runner.stages.context import Context
@@ -57,6 +59,7 @@ def protect_labels(context: Context) -> None:
 def _protect(site: Site, spec: Spec, noise: LabelNoise) -> None:
     table = _with_named_classes(site.party, site.table, spec)
     label = np.asarray(table.label, dtype=np.float64)
+    _require_comparable(site.party, spec, noise, table)
     known = ~np.isnan(label)
     true = Labels([str(name) for name in table.ids[known].tolist()], noise.encode(label[known]))
     drawn, fresh = _draw(site, spec, noise, true)
@@ -71,23 +74,36 @@ def _draw(site: Site, spec: Spec, noise: LabelNoise, true: Labels) -> tuple[Draw
     """The noisy labels, and how many of them were drawn now."""
     key, path = site.derive("label noise"), site.folder / USED
     keys = site.keys.for_run()
+    context = _CONTEXT + canonical_json(noise.parameters())  # of another mechanism or epsilon none opens
     earlier = _earlier(site, spec)
     if earlier is not None:
-        drawn, fresh = again(read_draw(earlier, keys, _CONTEXT), true, site.party), 0
+        drawn, fresh = again(_read(earlier, keys, context), true, site.party), 0
     else:
         privacy = spec.privacy
         kept = KeptDraws(home_of(spec.parties[site.party]), site.keys, spec.data.name, spec.label.columns()[site.party])
         redraw = isinstance(privacy, LabelDp) and privacy.redraw
         drawn, fresh = kept.draw(true, noise, lambda names: _pay(site, spec, noise, names), redraw=redraw)
-    write_draw(path, copy_for_run(drawn, true, key), keys, _CONTEXT)
+    write_draw(path, copy_for_run(drawn, true, key), keys, context)
     return drawn, fresh
 
 
 def _earlier(site: Site, spec: Spec) -> Path | None:
-    """The noisy labels of the run that is repeated or gone on with, if it has left them."""
+    """Where the noisy labels of the run are that is repeated or gone on with; None for a run of its own."""
     run = site.original or (Path(spec.resume) if spec.resume is not None else None)
-    path = run / "parties" / site.party / USED if run is not None else None
-    return path if path is not None and path.exists() else None
+    return None if run is None else run / "parties" / site.party / USED
+
+
+def _read(earlier: Path, keys: Keyring, context: bytes) -> Draw:
+    """Never drawn anew: the result would be another run's, and might cost."""
+    try:
+        return read_draw(earlier, keys, context)
+    except BundleError:
+        raise BundleError(
+            f"{keys.party}'s noisy labels of the run that is repeated or gone on with cannot be taken",
+            where=str(earlier),
+            why="the file is missing or was altered, or that run had another mechanism or epsilon",
+            fix="restore the run folder from a copy, and leave privacy.* as it was; or begin a run of its own",
+        ) from None
 
 
 def _pay(site: Site, spec: Spec, noise: LabelNoise, names: tuple[str, ...]) -> None:
@@ -104,7 +120,7 @@ def _pay(site: Site, spec: Spec, noise: LabelNoise, names: tuple[str, ...]) -> N
         )
         for name in names
     ]
-    ledger.spend(charges, limits, site.folder.parent.parent.name)
+    ledger.spend(charges, limits, site.run)
 
 
 def _with_named_classes(party: str, table: CheckedTable, spec: Spec) -> CheckedTable:
@@ -123,6 +139,24 @@ def _with_named_classes(party: str, table: CheckedTable, spec: Spec) -> CheckedT
             fix="name every class as it stands in the table, or leave these rows out",
         )
     return replace(table, label=label, classes=np.array(names))
+
+
+def _require_comparable(party: str, spec: Spec, noise: LabelNoise, table: CheckedTable) -> None:
+    """Find before anything is paid for what the evaluation would refuse: test rows of a class that is left out."""
+    if table.classes is None or not isinstance(noise, RandomisedResponse) or spec.evaluator() != party:
+        return
+    if spec.label.predict != SAME:
+        return
+    compared = np.asarray(table.label)[table.test | (spec.task.to_run() == "cv")]
+    left_out = int((~np.isin(compared, noise.kept)).sum())
+    if left_out:
+        raise DataError(
+            f"{left_out} rows to be compared with predictions are of a class that no noisy label has",
+            where="privacy.prior",
+            why="with this prior and epsilon it never comes out of the noise, so that the model cannot know it",
+            fix="raise privacy.epsilon, name all classes in privacy.classes in place of a prior, or set "
+            "label.predict=none",
+        )
 
 
 def _tell(site: Site, noise: LabelNoise, drawn: Draw, fresh: int) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from runner.engine.site import Site
-from runner.errors import ReproductionError
+from runner.errors import BundleError, ReproductionError
 from runner.files import write_bytes
+from runner.keys.keyring import Keyring
 from runner.keys.store import home_of
 from runner.policy.audit import payload_bytes
 from runner.policy.grants import load_grants
@@ -68,52 +69,56 @@ def released_scores(site: Site, spec: Spec, scores: Any) -> Any:
 
 
 def _pay(site: Site, spec: Spec) -> None:
-    if _original(site, METRICS) is None and _original(site, SCORES) is None:
+    if site.original is None:
         _releases(site, spec).pay(list(_charges(site, spec).values()))
 
 
 def _drawn(site: Site, spec: Spec, what: str, of: tuple[Any, ...], draw: Callable[[], Any]) -> Any:
     """Noisy whole numbers: those of the run that is repeated, those that were drawn before, or new ones."""
-    inputs = b"".join(payload_bytes(np.ascontiguousarray(part)) for part in of)
-    digest = hmac.new(site.derive("release"), inputs, hashlib.sha256).digest()
+    inputs, charge = b"".join(payload_bytes(np.ascontiguousarray(part)) for part in of), _charges(site, spec)[what]
+    noise = f"{charge.mechanism}, epsilon {charge.epsilon!r}\0".encode()
+    digest = hmac.new(site.derive("release"), noise + inputs, hashlib.sha256).digest()
     keys = site.keys.for_run()
-    if (earlier := _original(site, what)) is not None:
-        content = keys.unseal(earlier.read_bytes(), _CONTEXT)
+    if site.original is not None:
+        content = _read(site.original / "parties" / site.party / f"{what}.sealed", keys)
         if content[: len(digest)] != digest:
-            raise _other_rows(site.party, earlier)
+            raise _other_rows(site)
         numbers = content[len(digest) :]
     else:
-        numbers = _releases(site, spec).draw(_charges(site, spec)[what], inputs, lambda: draw().tobytes())
+        numbers = _releases(site, spec).draw(charge, inputs, lambda: draw().tobytes())
     write_bytes(site.folder / f"{what}.sealed", keys.seal(digest + numbers, _CONTEXT))
     return np.frombuffer(numbers, dtype=np.int64)
 
 
-def _original(site: Site, what: str) -> Path | None:
-    """What the run that is repeated kept of its noise."""
-    path = None if site.original is None else site.original / "parties" / site.party / f"{what}.sealed"
-    return path if path is not None and path.exists() else None
+def _read(path: Path, keys: Keyring) -> bytes:
+    """What the run that is repeated kept of its noise; never drawn anew, which would be another run's, and cost."""
+    try:
+        return keys.unseal(path.read_bytes(), _CONTEXT)
+    except (OSError, ValueError):
+        raise BundleError(
+            f"{keys.party}'s noise of the run that is repeated cannot be read",
+            where=str(path),
+            why="the file is missing or was altered, or that run released nothing with noise",
+            fix="restore the run folder from a copy; or begin a run of its own, which draws noise and spends epsilon",
+        ) from None
 
 
 def _releases(site: Site, spec: Spec) -> Releases:
-    home, run = home_of(spec.parties[site.party]), _run(site)
+    home = home_of(spec.parties[site.party])
     ledger = Ledger(home, site.keys, spec.data.name, site.table.source)
     limits = limits_of(spec, site.party, load_grants(spec, [site.party]).get(site.party))
-    return Releases(ledger, home, limits, run)
+    return Releases(ledger, home, limits, site.run)
 
 
 def _charges(site: Site, spec: Spec) -> dict[str, Charge]:
-    return output_charges(spec, _run(site))[site.party]
+    return output_charges(spec, site.run)[site.party]
 
 
-def _run(site: Site) -> str:
-    return site.folder.parent.parent.name
-
-
-def _other_rows(party: str, kept: Path) -> ReproductionError:
+def _other_rows(site: Site) -> ReproductionError:
     return ReproductionError(
-        "the test rows have other labels or scores than in the run that is repeated",
-        where=f"party {party}, stage evaluate",
-        why=f"{kept} is the noise of the old ones; the same noise on others would show exactly how they differ",
-        fix="repeat the run with the tables, keys and versions that it was made with; or run it as a new one, which "
-        "draws new noise and spends epsilon",
+        "the test rows have other labels or scores than in the run that is repeated, or other noise is asked for",
+        where=f"party {site.party}, stage evaluate",
+        why=f"{site.original} keeps the noise of the old ones; the same on others would show exactly how they differ",
+        fix="repeat the run with the tables, settings, keys and versions that it was made with; or run it as a new "
+        "one, which draws new noise and spends epsilon",
     )

@@ -24,6 +24,7 @@ from runner.execution import carry_out
 from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
 from runner.provenance.folder import SPEC, write_status
+from runner.spec.check_sweep import refuse_redraw
 from runner.spec.compose import choices_of, to_spec
 from runner.spec.identity import spec_digest
 from runner.spec.model import Spec
@@ -226,6 +227,7 @@ def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:
         config.pop("hydra", None)
     config = settle(config, overrides)
     spec = to_spec(config)
+    refuse_redraw(spec)
     decisions = decide(spec, load_grants(spec, spec.parties_here()))
     require(decisions)
     require_tracking(spec)

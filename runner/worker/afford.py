@@ -57,8 +57,8 @@ def _for_outputs(spec: Spec, party: str, run: str) -> list[Charge]:
 
 def _for_labels(spec: Spec, party: str, keys: Keyring | None) -> list[Charge]:
     noise = label_noise(spec)
-    if noise is None or party not in spec.label.columns():
-        return []
+    if noise is None or party not in spec.label.columns() or spec.resume is not None:
+        return []  # who goes on with a run takes the noise of that run
     fresh = keys is None or (isinstance(spec.privacy, LabelDp) and spec.privacy.redraw)
     kept: tuple[str, ...] = ()
     if keys is not None and not fresh:

@@ -18,6 +18,7 @@ from runner.files import make_private_dir, write_json
 from runner.policy.decide import decide, floor, require
 from runner.policy.gate import Gate
 from runner.policy.grants import load_grants
+from runner.privacy.ledger import limits_of, require_noise
 from runner.spec.model import Spec
 from runner.spec.parse import parse
 from runner.stages.context import Context
@@ -63,6 +64,8 @@ class Job:
         grants = load_grants(spec, self._parties)
         decisions = decide(spec, grants)
         require(decisions)
+        for party in self._parties:
+            require_noise(spec, party, limits_of(spec, party, grants.get(party)))
         party = self._parties[0]
         keep = make_private_dir(self._home(party) / "messages") if spec.cluster.keep_messages else None
         self._lasting.begin(spec, party, keep)

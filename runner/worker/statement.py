@@ -40,7 +40,7 @@ def _spent(site: Site, spec: Spec, grants: Grants | None) -> dict[str, Any] | No
     if site.checked is None or not LedgerFile.is_in(home):
         return None
     ledger = Ledger(home, site.keys, spec.data.name, site.table.source)
-    charges, now = ledger.spent(site.folder.parent.parent.name)
+    charges, now = ledger.spent(site.run)
     if not charges:
         return None
     together = total(charges)

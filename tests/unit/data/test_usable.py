@@ -52,3 +52,10 @@ def test_class_of_which_no_fold_row_is_learnt_is_refused_with_its_own_settings()
     with pytest.raises(DataError, match="1 of 3 classes") as caught:
         require_usable(make_spec("task=cv", "sgb.objective=multiclass"), several)
     assert "cv.by" in caught.value.fix
+
+
+def test_with_noise_nothing_is_told_of_classes_that_have_no_training_row() -> None:
+    several = replace(TABLE, label=np.array([0.0, 2.0, 1.0, 2.0]), classes=np.array(["a", "b", "c"]))
+    require_usable(make_spec("experiment=wine_multiclass", "privacy=label_dp", "privacy.classes=[a,b,c]"), several)
+    with pytest.raises(DataError, match="1 of 3 classes"):
+        require_usable(make_spec("experiment=wine_multiclass"), several)

@@ -107,3 +107,12 @@ def test_a_repeated_run_takes_over_the_seeds_of_the_first(tmp_path: Path, change
     (tmp_path / "run" / "parties" / "alice" / "private_snapshot.json").write_text("{}")
     with pytest.raises(BundleError, match="private snapshot cannot be read"):
         opened("elsewhere", "damaged", tmp_path / "run")
+
+
+def test_jobs_of_two_sweeps_are_two_runs(tmp_path: Path) -> None:
+    folders = [
+        tmp_path / "sweeps" / "2026-01-02" / time / "0" / "parties" / "alice" for time in ("10-00-00", "11-00-00")
+    ]
+    first, other = (site(b"a" * 32, folder).run for folder in folders)
+    assert (first, other) == ("2026-01-02/10-00-00/0", "2026-01-02/11-00-00/0")
+    assert site(b"a" * 32, tmp_path / "2026-01-02" / "10-00-00-abc" / "parties" / "alice").run == "10-00-00-abc"

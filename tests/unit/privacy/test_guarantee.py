@@ -28,6 +28,22 @@ def test_of_training_labels() -> None:
     assert "Not protected: features" in told
 
 
+def test_of_labels_of_several_owners() -> None:
+    alone = ("label.predict=carol", "label.predict_column=confirmed")
+    (told,) = guarantees(make_spec("privacy=label_dp", "data=clinics", "label=row_sharded", *alone))
+    assert "what one owner's column says" in told
+    assert "by their epsilons together (6 at most)" in told
+
+
+def test_true_labels_in_metrics_are_told() -> None:
+    (told,) = guarantees(make_spec("privacy=label_dp"))
+    assert told.endswith("what metrics tell of the labels of test rows (which another run may train on).")
+    (told,) = guarantees(make_spec("privacy=label_dp", "task=cv"))
+    assert told.endswith("every row is a test row of one fold.")
+    (told,) = guarantees(make_spec("privacy=label_dp", "+data.split.hold_out=validation"))
+    assert told.endswith("of validation rows (which another run may train on).")
+
+
 def test_of_metrics() -> None:
     (told,) = guarantees(make_spec("privacy=output_dp", "privacy.epsilon=0.5"))
     assert "label and score of one test row are protected against everybody but carol" in told

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import make_spec
 
 from runner.errors import PolicyError, SecurityError
 from runner.keys.keyring import Keyring
 from runner.policy.decide import Grants
 from runner.privacy.accounting import Charge
-from runner.privacy.ledger import Ledger, Limit
+from runner.privacy.ledger import Ledger, Limit, require_noise
 from runner.privacy.ledger_file import HEAD, LINES, LedgerFile, OpenLedger
 from runner.spec.policy import Budget, Policy, PrivacyLimits
 
@@ -202,3 +203,21 @@ def test_a_new_key_takes_the_ledger_over(tmp_path: Path) -> None:
 def test_no_ledger_no_change_of_key(tmp_path: Path) -> None:
     assert not LedgerFile(tmp_path, KEYS).reseal(Keyring("alice", b"\2" * 32))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "party"),
+    [((), "carol"), (("label.predict=none",), "carol"), (("label.predict=alice", "label.predict_column=x"), "alice")],
+    ids=["trains and compares", "trains", "compares"],
+)
+def test_with_a_budget_nobody_shows_labels_without_noise(overrides: tuple[str, ...], party: str) -> None:
+    with pytest.raises(PolicyError, match="has a privacy budget, and the run has no noise"):
+        require_noise(make_spec(*overrides), party, [limit(3)])
+
+
+def test_a_budget_stops_no_run_with_noise_or_without_labels() -> None:
+    require_noise(make_spec("privacy=label_dp"), "carol", [limit(3)])
+    require_noise(make_spec("privacy=output_dp"), "carol", [limit(3)])
+    require_noise(make_spec(), "alice", [limit(3)])
+    require_noise(make_spec("task=predict", "model=run", "label.predict=none"), "carol", [limit(3)])
+    require_noise(make_spec(), "carol", [])

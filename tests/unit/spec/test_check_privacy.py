@@ -15,6 +15,7 @@ DP = "privacy=label_dp"
 NUMBERS = ["experiment=diabetes_regression", DP]
 CLASSES = ["experiment=wine_multiclass", DP, "privacy.epsilon=3"]
 NAMED = "privacy.classes=[class_0,class_1,class_2]"
+SHARDED = ["data=clinics", "label=row_sharded"]
 ALONE = ["label.predict=carol", "label.predict_column=confirmed"]
 
 
@@ -44,6 +45,8 @@ ALONE = ["label.predict=carol", "label.predict_column=confirmed"]
         ([*CLASSES, "privacy.prior={a: 9, b: 9, c: 0.1}", "privacy.debias=true"], "privacy.debias"),
         ([DP, "data=clinics", "label=joint", *ALONE, "privacy.debias=true"], "privacy.debias"),
         ([DP, "privacy.debias=true", "label.class_weight=balanced"], "privacy.debias"),
+        ([DP, *SHARDED, *ALONE, "label.on_conflict=any", "privacy.debias=true"], "privacy.debias"),
+        ([DP, "privacy.redraw=true", "tune=optuna"], "privacy.redraw"),
         ([DP, "privacy.debias=true", "sgb.enable_monitor=true", "policy.metrics.recipients=[all]"], "privacy.debias"),
         ([DP, "privacy.epsilon=33"], "privacy.epsilon"),
     ],
@@ -59,7 +62,9 @@ def test_mechanism_follows_from_the_label() -> None:
     assert label_noise(make_spec(DP)) == RandomisedResponse(2.0, 2, (0, 1))
     assert label_noise(make_spec(*NUMBERS, "privacy.bounds=[0,350]")) == Laplace(2.0, 0.0, 350.0, 0.35)
     assert label_noise(make_spec(*NUMBERS, "privacy.bins=[0,100,200]")) == Bins(2.0, (0.0, 100.0, 200.0))
-    assert label_noise(make_spec(*CLASSES, NAMED)) == RandomisedResponse(3.0, 3, (0, 1, 2))
+    assert label_noise(make_spec(*CLASSES, NAMED)) == RandomisedResponse(
+        3.0, 3, (0, 1, 2), ("class_0", "class_1", "class_2")
+    )
     joint = make_spec(DP, "data=clinics", "label=joint", *ALONE)
     assert label_noise(joint) == RandomisedResponse(2.0, 2, (0, 1)), "each owner's own column"
 

@@ -24,6 +24,9 @@ def space(leaf: Any, path: str = "sgb.max_depth") -> dict[str, Range]:
     return space_of(Tune(space={room: {name: leaf}}))
 
 
+NOISY = {"privacy": {"name": "output_dp", "epsilon": 1.0}, "policy__privacy": {"budget": {"epsilon": 9.0}}}
+
+
 @cache
 def defaults() -> dict[str, Any]:
     return spec_values(make_spec("tune=optuna"))
@@ -158,9 +161,12 @@ def test_settings_that_take_all_of_their_range_may_be_searched() -> None:
         ({"resume": "outputs/run"}, "resume"),
         ({"privacy": {"name": "output_dp", "epsilon": 1.0}}, "policy.privacy.budget"),
         (
+            {**NOISY, "policy__metrics__recipients": ["carol"]},
+            "policy.metrics.recipients",
+        ),
+        (
             {
-                "privacy": {"name": "output_dp", "epsilon": 1.0},
-                "policy__privacy": {"budget": {"epsilon": 9.0}},
+                **NOISY,
                 "train__validation_curve": True,
                 "data__split__hold_out": "validation",
             },
@@ -242,3 +248,9 @@ def test_typed_space_needs_no_plus() -> None:
     assert of_search("++tune.space.sgb.gamma={int: [0, 1]}")
     assert of_search("tune=optuna")
     assert not of_search("sgb.gamma=1")
+
+
+def test_who_has_the_exact_metrics_leads_no_search_by_noisy_ones() -> None:
+    everybody = {"policy__metrics__recipients": ["all"]}
+    assert leader_of(search(**everybody)) == "carol"
+    assert leader_of(search(**everybody, **NOISY)) == "alice"

@@ -12,7 +12,7 @@ import pytest
 from unit.stages.trainings import ORDER, House, draw_features
 
 from runner.data.usable import require_usable
-from runner.errors import DataError, PolicyError
+from runner.errors import BundleError, DataError, PolicyError
 from runner.privacy.randomness import STAND_IN
 
 ROWS = 120
@@ -136,6 +136,23 @@ def test_run_that_is_repeated_or_gone_on_with_takes_its_own_noise(house: House, 
     assert noisy[2] == noisy[0] != noisy[1]
 
 
+@pytest.mark.parametrize("why", ["another epsilon", "lost"])
+def test_repetition_never_draws_nor_takes_other_noise(house: House, why: str) -> None:
+    from runner.stages.noise import USED, protect_labels
+
+    first = house.context(X, LABEL, {**DP, "data.name": why}, test=TEST)
+    protect_labels(first)
+    carol = first.sites["carol"].folder
+    privacy = {"name": "label_dp", "epsilon": 0.5 if why == "another epsilon" else 1.0}
+    again = house.context(X, LABEL, {**DP, "data.name": why, "privacy": privacy}, test=TEST)
+    again.sites["carol"].original = carol.parent.parent
+    if why == "lost":
+        (carol / USED).unlink()
+    with pytest.raises(BundleError, match="cannot be taken"):
+        protect_labels(again)
+    assert again.sites["carol"].table.noisy is None
+
+
 def test_budget_that_is_too_small_stops_the_run(house: House) -> None:
     from runner.stages.noise import protect_labels
 
@@ -172,3 +189,20 @@ def test_class_that_the_settings_do_not_name_is_refused(house: House) -> None:
     with pytest.raises(DataError, match="do not name") as refused:
         protect_labels(context)
     assert "40 rows" in refused.value.why
+
+
+def test_test_rows_that_could_not_be_compared_are_found_before_anything_is_paid_for(house: House) -> None:
+    from runner.stages.noise import protect_labels
+
+    privacy = {"name": "label_dp", "epsilon": 3.0, "prior": {"x": 5, "y": 5, "z": 0.01}}
+    changes = {"privacy": privacy, "sgb.objective": "multiclass", "data.name": "rare"}
+    names = np.array(["x", "y", "z"])
+    rare = np.where(TEST, 0.0, np.arange(ROWS) % 3)  # of the class that is left out, none is a test row
+    protect_labels(house.context(X, rare, changes, test=TEST, classes=names))
+    kinds = (np.arange(ROWS) % 3).astype(float)
+    changes["data.name"] = "not so rare"
+    context = house.context(X, kinds, changes, test=TEST, classes=names)
+    with pytest.raises(DataError, match="10 rows to be compared"):
+        protect_labels(context)
+    ledger = context.sites["carol"].folder.parents[2] / "keys" / "carol" / "ledger.jsonl"
+    assert "not so rare" not in ledger.read_text()

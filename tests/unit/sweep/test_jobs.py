@@ -147,3 +147,11 @@ def test_a_job_has_its_share_of_the_cores_and_a_report_where_all_get_one() -> No
     assert spec_digest(shared) == spec_digest(spec)
     assert adapted(make_spec("cluster.threads=3"), Settings(parallel=2)).cluster.threads == 3
     assert not adapted(make_spec("report.html=false"), Settings(reports="all")).report.html
+
+
+def test_no_job_draws_noise_anew(tmp_path: Path, composer: Composer) -> None:
+    with Sweep(tmp_path, Settings(), composer) as sweep:
+        assert sweep.add(["privacy=label_dp"]).error is None
+        refused = sweep.add(["privacy=label_dp", "privacy.redraw=true"]).error
+    assert isinstance(refused, SpecError)
+    assert refused.where == "privacy.redraw"

@@ -43,6 +43,13 @@ def test_before_the_first_expense_nothing_is_written(home: Path) -> None:
     assert not home.exists()
 
 
+def test_going_on_with_a_run_costs_nothing(home: Path) -> None:
+    anew = order(home, "privacy=label_dp", "privacy.redraw=true")
+    assert afford(anew)["paid"] == 2.0
+    anew["spec"]["resume"] = "outputs/earlier"
+    assert afford(anew)["paid"] == 0.0
+
+
 def test_what_was_spent_counts(home: Path) -> None:
     spend(home, epsilon=1.0)
     before = (home / "ledger.jsonl").read_bytes()
