@@ -122,7 +122,9 @@ class Watch:
         if not message.get("secondary"):
             raise error
         # It may only have noticed that a peer is gone: let that peer's own error, or its death, come first.
-        self._secondary = self._secondary or (time.monotonic() + SECONDARY_GRACE, error)
+        # That another site is gone is known when its connection has been cut for as long as it may be.
+        grace = SECONDARY_GRACE + (self._limits.grace if self._crew.peers else 0.0)
+        self._secondary = self._secondary or (time.monotonic() + grace, error)
         self._unfinished.discard(name)
 
     def _gone(self, name: str) -> None:
