@@ -37,7 +37,8 @@ def stated_values(spec: Spec) -> dict[str, Any]:
     values = shared_values(spec) if spec.is_remote() else spec_values(spec)
     for name in HOW_NOT_WHAT:
         values.pop(name, None)
-    return {**values, "parties": sorted(values["parties"])}
+    task = {"name": spec.task.to_run()} if spec.is_remote() else values["task"]
+    return {**values, "task": task, "parties": sorted(values["parties"])}
 
 
 def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, folder: Path) -> dict[str, Any]:
