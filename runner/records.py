@@ -18,7 +18,7 @@ from runner.files import canonical_json
 from runner.keys.keyring import signed_by
 from runner.keys.statement import signed_text
 from runner.provenance.folder import SPEC
-from runner.provenance.manifest import read_run, snapshot_digests, stated_settings
+from runner.provenance.manifest import read_run, snapshot_digests, stated_values
 from runner.report.ledger import describe_ledgers
 from runner.report.pages import make_reports
 from runner.report.records import describe_diff, describe_verification
@@ -115,7 +115,7 @@ def _place(party: str, settings: Party) -> str:
 def _findings(folder: Path, manifest: Mapping[str, Any], spec: Spec) -> Iterator[tuple[str, bool, str]]:
     """What can be checked without a key, given that the parties signed the manifest."""
     stated = dict(manifest["hashed"]["spec"])
-    found = {name: value for name, value in stated_settings(spec).items() if name in stated}
+    found = {name: value for name, value in stated_values(spec).items() if name in stated}
     same = canonical_json(found) == canonical_json(stated)
     yield "settings", same, "those of the manifest" if same else "spec.json has other settings than the manifest"
     digests = snapshot_digests(folder)

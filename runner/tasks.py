@@ -14,7 +14,6 @@ from runner.policy.decide import Decision, decide, require
 from runner.policy.grants import load_grants
 from runner.report.check import describe_budget, describe_plan
 from runner.report.warnings import warnings_of
-from runner.spec.check_site import refuse_untyped
 from runner.spec.compose import to_request, to_spec
 from runner.spec.model import Spec
 from runner.spec.request import TASKS, Request, refuse_unheeded
@@ -40,7 +39,7 @@ def execute(
         _answer(config, overrides, request)
         return
     config = settle(config, overrides)
-    spec, decisions = _decided(config, overrides)
+    spec, decisions = _decided(config)
     if spec.tune.name != "none":
         _search(spec, overrides, sweep_folder)
         return
@@ -77,15 +76,14 @@ def _search(spec: Spec, overrides: Sequence[str], sweep_folder: Path | None) -> 
     print("\nThis search may start: python -m runner with the same settings and without task=check")
 
 
-def _decided(config: DictConfig, overrides: Sequence[str]) -> tuple[Spec, tuple[Decision, ...]]:
+def _decided(config: DictConfig) -> tuple[Spec, tuple[Decision, ...]]:
     spec = to_spec(config)
-    refuse_untyped(spec, overrides)
     return spec, decide(spec, load_grants(spec, spec.parties_here()))
 
 
 def _checked(config: DictConfig, overrides: Sequence[str]) -> Spec:
     """The spec of a run that may start."""
-    spec, decisions = _decided(settle(config, overrides), overrides)
+    spec, decisions = _decided(settle(config, overrides))
     require(decisions)
     look_at_earlier(spec)
     return spec

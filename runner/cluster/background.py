@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent import futures
 from typing import Any
 
+from runner.cluster.mutual_tls import Credentials, reason, server_context
+
 LAST_SECONDS = 2.0  # for connections to be closed as they should
+HANDSHAKE = 10.0  # seconds
+MOST_WAITING = 64  # callers that have not shown a certificate yet
+PAUSE = 0.05  # seconds until the next try where no caller can be taken in
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Background:
@@ -65,3 +72,76 @@ class Background:
             for writer in self._writers if unfinished else ():
                 writer.transport.abort()
             await asyncio.gather(*closed, return_exceptions=True)
+
+
+class Door:
+    """Takes callers in who show a certificate of the common authority.
+
+    However many come and say nothing, the next one is heard: the oldest of those that wait makes room.
+
+    Args:
+        listener: where they call.
+        limit: bytes that a stream's reader keeps.
+        admit: does all that there is to do with a caller, by its address; the streams are closed afterwards.
+        refuse: told the address of a caller without a certificate, and the reason.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        listener: socket.socket,
+        credentials: Credentials,
+        limit: int,
+        admit: Callable[[Streams, str], Coroutine[Any, Any, None]],
+        refuse: Callable[[str, str], None],
+    ) -> None:
+        self._background = background
+        self._listener = listener
+        self._credentials = credentials
+        self._limit = limit
+        self._admit = admit
+        self._refuse = refuse
+        self._waiting: dict[asyncio.Task[None], None] = {}
+
+    async def stand_open(self) -> None:
+        """Take callers in until the background ends."""
+        loop = self._background.loop
+        while True:
+            try:
+                connection, (address, *_) = await loop.sock_accept(self._listener)
+            except OSError:  # the caller has gone, or there are too many open files
+                await asyncio.sleep(PAUSE)
+                continue
+            connection.setblocking(False)
+            task = loop.create_task(self._take_in(connection, str(address)))
+            self._background.keep(task)
+            self._waiting[task] = None
+            if len(self._waiting) > MOST_WAITING:
+                oldest = next(iter(self._waiting))
+                del self._waiting[oldest]
+                oldest.cancel()
+
+    async def _take_in(self, connection: socket.socket, address: str) -> None:
+        loop = self._background.loop
+        reader = asyncio.StreamReader(limit=self._limit)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            accepted = loop.connect_accepted_socket(
+                lambda: protocol, connection, ssl=server_context(self._credentials), ssl_handshake_timeout=HANDSHAKE
+            )
+            transport, _ = await accepted
+        except (OSError, asyncio.TimeoutError) as error:
+            connection.close()
+            self._refuse(address, reason(error))
+            return
+        except asyncio.CancelledError:
+            connection.close()
+            raise
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._waiting.pop(task, None)
+        writer = self._background.own(asyncio.StreamWriter(transport, protocol, reader, loop))
+        try:
+            await self._admit((reader, writer), address)
+        finally:
+            writer.close()

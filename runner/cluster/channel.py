@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Message = dict[str, Any]
+DESCRIPTORS = "descriptors"  # the field with the number of files that a message takes along
 _MOST_DESCRIPTORS = 200  # of one message; the kernel lets 253 pass
 _PIECE = 1 << 16
 
@@ -40,7 +41,7 @@ class Channel:
 
     def send(self, descriptors: Sequence[int] = (), **message: Any) -> bool:
         """Send one message; False where the other end is gone, which the receiving side of us finds out as well."""
-        counted = {"descriptors": len(descriptors)} if descriptors else {}
+        counted = {DESCRIPTORS: len(descriptors)} if descriptors else {}
         line = json.dumps({**message, **counted}).encode() + b"\n"
         try:
             with self._sending:
@@ -80,6 +81,6 @@ class Channel:
     def _next(self) -> Message:
         line, _, self._buffer = self._buffer.partition(b"\n")
         message: Message = json.loads(line)
-        if "descriptors" in message:
-            message["descriptors"] = [self._descriptors.popleft() for _ in range(message["descriptors"])]
+        if DESCRIPTORS in message:
+            message[DESCRIPTORS] = [self._descriptors.popleft() for _ in range(message[DESCRIPTORS])]
         return message

@@ -21,17 +21,18 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from runner.cluster.background import Background
-from runner.cluster.channel import Channel
-from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason, server_context
+import msgspec
+
+from runner.cluster.background import HANDSHAKE, Background, Door, Streams
+from runner.cluster.channel import DESCRIPTORS, Channel
+from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason
 from runner.errors import ClusterError
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 
-LONGEST_LINE = 1 << 26  # bytes of one message: a manifest with its digests is far shorter
+LONGEST_LINE = 1 << 23  # bytes of one message: a manifest with its digests is far shorter
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
-HANDSHAKE = 10.0  # seconds
 ALIVE = 1.0  # seconds between signs of life
 
 
@@ -123,7 +124,10 @@ class Links:
             there.setblocking(False)
             self._lines[party] = _Line(party, there)
             channels[party] = Channel(here)
-        self._background.spawn(self._accept())
+        door = Door(
+            self._background, self._listener, self._credentials, LONGEST_LINE, self._admit, self._refuse_stranger
+        )
+        self._background.spawn(door.stand_open())
         for party in peers:
             self._background.spawn(self._listen_to_driver(self._lines[party]))
             if party < self._party:
@@ -218,37 +222,21 @@ class Links:
     def _faults(self, writer: asyncio.StreamWriter, party: str) -> list[str]:
         return faults_of(certificate_of(writer), self._authority, party, self._peers[party].pin)
 
-    async def _accept(self) -> None:
-        while True:
-            connection, (address, *_) = await self._background.loop.sock_accept(self._listener)
-            connection.setblocking(False)
-            self._background.spawn(self._admit(connection, str(address)))
+    def _refuse_stranger(self, address: str, why: str) -> None:
+        expected = ", ".join(host_name(party) for party in self._peers if party > self._party)
+        self._warn(f"refused a connection from {address}: {why}; expected: a certificate of {expected}")
 
-    async def _admit(self, connection: socket.socket, address: str) -> None:
+    async def _admit(self, streams: Streams, address: str) -> None:
         """Let a caller in whose certificate is that of a peer which should call."""
-        reader = asyncio.StreamReader(limit=LONGEST_LINE)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        try:
-            accepted = self._background.loop.connect_accepted_socket(
-                lambda: protocol, connection, ssl=server_context(self._credentials), ssl_handshake_timeout=HANDSHAKE
-            )
-            transport, _ = await accepted
-        except (OSError, asyncio.TimeoutError) as error:
-            connection.close()
-            expected = ", ".join(host_name(party) for party in self._peers if party > self._party)
-            self._warn(f"refused a connection from {address}: {reason(error)}; expected: a certificate of {expected}")
-            return
-        writer = self._background.own(asyncio.StreamWriter(transport, protocol, reader, self._background.loop))
+        reader, writer = streams
         names = names_in(certificate_of(writer))
         callers = [party for party in self._peers if host_name(party) in names and party > self._party]
         if len(callers) != 1:
             self._warn(f"refused a connection from {address}: its certificate is for {', '.join(names) or 'nobody'}")
-            writer.close()
             return
         line = self._lines[callers[0]]
         if faults := self._faults(writer, line.party):
             self._refuse(line, address, faults)
-            writer.close()
         else:
             with contextlib.suppress(OSError):
                 await self._converse(line, reader, writer)
@@ -257,16 +245,21 @@ class Links:
         """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
         try:
             writer.write(_encoded({"session": self._session, "knows": line.session, "heard": line.heard}))
-            greeting = json.loads(await asyncio.wait_for(reader.readline(), HANDSHAKE) or b"{}")
-            session, heard = str(greeting.get("session")), int(greeting.get("heard", -1))
-            if greeting.get("knows") not in (None, self._session):
+            content = await asyncio.wait_for(reader.readline(), HANDSHAKE)
+            if not content:
+                self._note(line, "the connection ended")
+                return
+            greeting = msgspec.json.decode(content, type=_Greeting)
+            if greeting.knows not in (None, self._session):
                 self._note(line, "it still goes on with what this site had begun before")
                 return
-            if heard < 0 or line.session not in (None, session):
+            if line.session not in (None, greeting.session):
                 self._give_up(line, "it was started anew")
                 return
-            line.session = session
-            _forget(line, heard)
+            line.session = greeting.session
+            _forget(line, greeting.heard)
+            if line.writer is not None:  # the caller has given up that connection, and it alone may call
+                line.writer.transport.abort()
             for _, message in line.said:
                 writer.write(message)
             with self._changed:
@@ -275,8 +268,10 @@ class Links:
                 self._changed.notify_all()
             while content := await reader.readline():
                 line.last_word = self._background.loop.time()
-                await self._take(line, json.loads(content), writer)
+                await self._take(line, msgspec.json.decode(content, type=_Frame), writer)
             self._note(line, "the connection ended")
+        except (msgspec.MsgspecError, RecursionError):
+            self._give_up(line, "it said what cannot be read")
         except (OSError, ValueError, asyncio.TimeoutError) as error:
             self._note(line, reason(error))
         finally:
@@ -284,12 +279,13 @@ class Links:
                 line.writer, line.since = None, self._background.loop.time()
             writer.close()
 
-    async def _take(self, line: _Line, content: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        if "heard" in content:
-            _forget(line, int(content["heard"]))
-        elif "said" in content and int(content["number"]) == line.heard + 1:
+    async def _take(self, line: _Line, frame: _Frame, writer: asyncio.StreamWriter) -> None:
+        if frame.heard is not None:
+            _forget(line, frame.heard)
+        elif frame.said is not None and frame.number == line.heard + 1:
             line.heard += 1
-            await self._background.loop.sock_sendall(line.to_driver, json.dumps(content["said"]).encode() + b"\n")
+            frame.said.pop(DESCRIPTORS, None)  # no file comes over a network
+            await self._background.loop.sock_sendall(line.to_driver, json.dumps(frame.said).encode() + b"\n")
             writer.write(_encoded({"heard": line.heard}))
 
     async def _listen_to_driver(self, line: _Line) -> None:
@@ -338,6 +334,20 @@ class Links:
         if line.trouble != trouble:  # once, however often it is tried
             self._warn(f"refused {address}: {trouble}")
         self._note(line, trouble)
+
+
+class _Greeting(msgspec.Struct):
+    session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    heard: Annotated[int, msgspec.Meta(ge=0)]
+    knows: str | None = None
+
+
+class _Frame(msgspec.Struct):
+    """Either a message and its number, or how many were heard."""
+
+    heard: int | None = None
+    number: int | None = None
+    said: dict[str, Any] | None = None
 
 
 def _encoded(content: dict[str, Any]) -> bytes:

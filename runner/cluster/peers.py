@@ -7,8 +7,9 @@ kept for it, as a faster peer's is. Anything else ends the run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,6 +21,11 @@ Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,30}\Z")]
 Count = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+LONGEST = 1000  # characters of a text
+_UNREADABLE = "\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069"  # what a terminal obeys, and does not show
+Text = Annotated[str, Meta(pattern=rf"^[^{_UNREADABLE}]*\Z", max_length=LONGEST)]
+Denial = Annotated[list[Text], Meta(min_length=6, max_length=6)]  # a flow, and the line that would have to allow it
+MOST_EARLY = 100  # messages that count in later phases; a site says a handful
 
 
 class _Said(Struct, frozen=True, forbid_unknown_fields=True, tag_field="event"):
@@ -40,10 +46,10 @@ class Hello(_Said, frozen=True, tag="hello"):
     """
 
     spec: dict[str, Any]
-    versions: dict[str, str]
+    versions: dict[Text, Text]
     machine: dict[str, Any]
     crew: str
-    denied: list[list[str]]
+    denied: list[Denial]
     share: Hex
     links: Port
 
@@ -59,11 +65,11 @@ class Listening(_Said, frozen=True, tag="listening"):
 
 class StageSaid(_Said, frozen=True, tag="stage"):
     stage: Name
-    state: str
+    state: Literal["started", "done"]
 
 
 class Tree(_Said, frozen=True, tag="tree"):
-    trees: Count
+    trees: Annotated[int, Meta(ge=1)]
     of: Count | None = None
 
 
@@ -86,12 +92,22 @@ class Attested(_Said, frozen=True, tag="attested"):
     signatures: dict[str, dict[str, Any]]
 
 
+class Failure(Struct, frozen=True, forbid_unknown_fields=True):
+    """An error, as :func:`told` tells it: there is nothing in it that a terminal would obey."""
+
+    type: Annotated[str, Meta(pattern=r"^(?!Stopped)[A-Za-z]{1,30}\Z")]  # a stop is the own driver's word
+    what: Text
+    where: Text
+    why: Text
+    fix: Text
+
+
 class Failed(_Said, frozen=True, tag="failed"):
     """Why its run ended, as far as others may know."""
 
-    party: str
-    stage: str
-    error: dict[str, str]
+    party: Name
+    stage: Name
+    error: Failure
     secondary: bool = False
 
 
@@ -125,19 +141,24 @@ class PeerChannel(Channel):
         """
         messages, standing = self.receive_ready()
         self._early += [self._valid(message) for message in messages]
-        return self.kept(phase), standing
+        now = self.kept(phase)
+        if len(self._early) > MOST_EARLY:
+            raise self._refused("it says more than a site has to say before its time")
+        return now, standing
 
     def kept(self, phase: Collection[str]) -> list[Message]:
         """The messages that came before this phase and count in it."""
-        now = [message for message in self._early if message["event"] in phase or message["event"] == "failed"]
-        self._early = [message for message in self._early if message not in now]
+        early, self._early = self._early, []
+        now: list[Message] = []
+        for message in early:
+            (now if message["event"] in {*phase, "failed"} else self._early).append(message)
         return now
 
     def _valid(self, message: Message) -> Message:
         try:
             said = msgspec.convert(message, Said)
         except msgspec.ValidationError as error:
-            raise self._refused(f"{str(message.get('event'))[:20]!r}: {str(error)[:120]}") from None
+            raise self._refused(f"{str(message.get('event'))[:20]!a}: {str(error)[:120]!a}") from None
         event = str(message["event"])
         if event in _OF_PARTY and not set(message[_OF_PARTY[event]]) <= {self.party}:
             raise self._refused(f"{event!r} speaks of another party")
@@ -154,9 +175,10 @@ class PeerChannel(Channel):
 
 def told(error: Mapping[str, Any], party: str, stage: str) -> dict[str, str]:
     """An error as other sites may read it: what happened, at whom and in which stage; no path, no cause in detail."""
+    kind = str(error["type"])
     return {
-        "type": str(error["type"]),
-        "what": str(error["what"]),
+        "type": "ClusterError" if kind == "Stopped" else kind,
+        "what": re.sub(f"[{_UNREADABLE}]+", " ", str(error["what"]))[:LONGEST],
         "where": f"party {party}, stage {stage}",
         "why": f"it was told by the site of {party}",
         "fix": f"ask {party}'s operator: the terminal there says why, and what to do",

@@ -11,27 +11,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from runner.cluster.background import Background
+import msgspec
+
+from runner.cluster.background import HANDSHAKE, Background, Door, Streams
 from runner.cluster.brpc import ForgedFrame, Frames
 from runner.cluster.link import Peer
-from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, reason, server_context
+from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, reason
 from runner.errors import RunnerError, SecurityError
 from runner.files import PRIVATE_DIR
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 
 Service = Literal["spu", "psi", "psi-done"]
-FOLDER = re.compile(r"(spu-)?[0-9]{1,9}\Z")  # of a link's sockets, within the crew's
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-HANDSHAKE = 10.0  # seconds
+Folder = Annotated[str, msgspec.Meta(pattern=r"^(spu-)?[0-9]{1,9}\Z")]  # of a link's sockets, within the crew's
 PATIENCE = 60.0  # seconds until a peer's process must listen: the parties do not arrive at the same moment
 PIECE = 1 << 18  # bytes
 PAUSE = 0.02  # seconds
+
+
+class _Greeting(msgspec.Struct):
+    session: str
+    folder: Folder
+    service: Service
 
 
 def socket_of(service: Service, party: str) -> str:
@@ -68,20 +73,24 @@ class Relay:
         self._party = party
         self._credentials = credentials
         self._authority = read_certificate(credentials.authority)
-        self._listener = listener
         self._peers = dict(peers)
         self._ranks = {service: list(parties) for service, parties in ranks.items()}
         self._sockets = sockets
         self._session = session
         self._warn = warn
         self._fail = fail
+        self._served: dict[str, list[asyncio.AbstractServer | asyncio.Task[None]]] = {}
         self._background = Background("relay")
-
-        self._background.spawn(self._accept())
+        door = Door(self._background, listener, credentials, PIECE, self._admit, self._refuse_stranger)
+        self._background.spawn(door.stand_open())
 
     def serve(self, folder: str, service: Service) -> None:
         """From now on, carry a service's links whose sockets are in ``folder``, which is made."""
         self._background.do(self._listen(folder, service))
+
+    def withdraw(self, folder: str) -> None:
+        """The links whose sockets are in ``folder`` are over."""
+        self._background.loop.call_soon_threadsafe(self._withdraw, folder)
 
     def close(self) -> None:
         """End it."""
@@ -92,9 +101,19 @@ class Relay:
         own.mkdir(mode=PRIVATE_DIR, exist_ok=True)
         for peer in self._peers:
             path = own / socket_of(service, peer)
-            await asyncio.start_unix_server(self._outward(folder, service, peer), path, limit=PIECE)
+            server = await asyncio.start_unix_server(self._outward(folder, service, peer), path, limit=PIECE)
+            self._served.setdefault(folder, []).append(server)
         if service == "psi":
-            self._background.spawn(self._tell_when_done(folder))
+            telling = asyncio.ensure_future(self._tell_when_done(folder))
+            self._background.keep(telling)
+            self._served.setdefault(folder, []).append(telling)
+
+    def _withdraw(self, folder: str) -> None:
+        for served in self._served.pop(folder, ()):
+            if isinstance(served, asyncio.Task):
+                served.cancel()
+            else:
+                served.close()
 
     def _outward(
         self, folder: str, service: Service, peer: str
@@ -132,25 +151,11 @@ class Relay:
         writer.write(json.dumps(greeting).encode() + b"\n")
         return reader, writer
 
-    async def _accept(self) -> None:
-        while True:
-            connection, (address, *_) = await self._background.loop.sock_accept(self._listener)
-            connection.setblocking(False)
-            self._background.spawn(self._admit(connection, str(address)))
+    def _refuse_stranger(self, address: str, why: str) -> None:
+        self._warn(f"refused a link from {address}: {why}; expected: {', '.join(self._peers)}")
 
-    async def _admit(self, connection: socket.socket, address: str) -> None:
-        reader = asyncio.StreamReader(limit=PIECE)
-        protocol = asyncio.StreamReaderProtocol(reader)
-        try:
-            accepted = self._background.loop.connect_accepted_socket(
-                lambda: protocol, connection, ssl=server_context(self._credentials), ssl_handshake_timeout=HANDSHAKE
-            )
-            transport, _ = await accepted
-        except (OSError, asyncio.TimeoutError) as error:
-            connection.close()
-            self._warn(f"refused a link from {address}: {reason(error)}; expected: {', '.join(self._peers)}")
-            return
-        writer = self._background.own(asyncio.StreamWriter(transport, protocol, reader, self._background.loop))
+    async def _admit(self, streams: Streams, address: str) -> None:
+        reader, writer = streams
         certificate = certificate_of(writer)
         callers = [peer for peer in self._peers if host_name(peer) in names_in(certificate)]
         faults = [f"it is for {', '.join(names_in(certificate)) or 'nobody'}"]
@@ -158,20 +163,16 @@ class Relay:
             faults = faults_of(certificate, self._authority, callers[0], self._peers[callers[0]].pin)
         if faults:
             self._warn(f"refused a link from {address}: its certificate: {'; '.join(faults)}")
-            writer.close()
             return
         try:
             await self._inward(callers[0], reader, writer)
-        except (OSError, ValueError, asyncio.TimeoutError) as error:
+        except (OSError, ValueError, msgspec.MsgspecError, RecursionError, asyncio.TimeoutError) as error:
             self._warn(f"a link of {callers[0]} was ended: {reason(error)}")
-        finally:
-            writer.close()
 
     async def _inward(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        greeting = json.loads(await asyncio.wait_for(reader.readline(), HANDSHAKE) or b"{}")
-        service, folder = greeting.get("service"), str(greeting.get("folder"))
-        known = service in ("spu", "psi", "psi-done") and FOLDER.match(folder)
-        if greeting.get("session") != self._session or not known:
+        greeting = msgspec.json.decode(await asyncio.wait_for(reader.readline(), HANDSHAKE), type=_Greeting)
+        service, folder = greeting.service, greeting.folder
+        if greeting.session != self._session:
             self._warn(f"refused a link of {peer}: it belongs to another run")
             return
         if service == "psi-done":

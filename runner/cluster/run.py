@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from runner.cluster.channel import Message
 from runner.cluster.processes import ALL_PARTIES, Crew
 from runner.cluster.watch import Watch
-from runner.errors import Stopped
+from runner.errors import SecurityError, Stopped
 from runner.policy.decide import Decision
 from runner.spec.model import Spec
 
@@ -132,27 +132,25 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
     watch = Watch(workers, spec.cluster, stage="open", last_words=last_words, beats=True, phase=_OF_PLAN)
     hosts = {party: str(spec.parties[party].address).rpartition(":")[0] for party in workers.peers}
     meeting, waiting, stopped = _Meeting(workers, hosts), _Pause(workers, pace), 0
-    states: dict[tuple[str, str], int] = {}
+    stages = _Stages(spec, workers, watch, journal)
+
+    def tells(name: str) -> bool:
+        """Whether this child tells how the training goes on, which has begun."""
+        return name in (spec.label.holder, ALL_PARTIES) and stages.trains()
+
     for name, message in watch.events():
         workers.pass_on(name, message)
         match message["event"]:
             case "listening":
                 meeting.arrive(name, message)
             case "stage":
-                stage, state = message["stage"], message["state"]
-                states[stage, state] = states.get((stage, state), 0) + 1
-                if state == "started":
-                    watch.enter(name, stage)
-                if state == "started" and states[stage, state] == 1:
-                    journal.begin(stage)
-                if state == "done" and states[stage, state] == len(workers.channels):
-                    journal.end(stage)
-            case "tree" if name in (spec.label.holder, ALL_PARTIES):
+                stages.note(name, message["stage"], message["state"])
+            case "tree" if tells(name):
                 journal.listener.tree(message["trees"], message.get("of"))
-            case "fold" if name in (spec.label.holder, ALL_PARTIES):
+            case "fold" if tells(name):
                 watch.enter(name, "folds")
                 journal.listener.fold(message["fold"])
-            case "continues" if name in (spec.label.holder, ALL_PARTIES):
+            case "continues" if tells(name):
                 journal.listener.continues(message["trees"])
             case "paused":
                 waiting.arrive(message["trees"])
@@ -170,6 +168,46 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
 
 
 _OF_PLAN = ("listening", "stage", "tree", "fold", "continues", "done")
+
+
+class _Stages:
+    """Which stages have begun, and at whom they have ended."""
+
+    def __init__(self, spec: Spec, workers: Crew, watch: Watch, journal: Journal) -> None:
+        self._workers = workers
+        self._watch = watch
+        self._journal = journal
+        self._plan = {"open", *spec.stages_at_once()}
+        self._began: dict[str, set[str]] = {"open": set()}
+        self._ended: dict[str, set[str]] = {}
+
+    def note(self, name: str, stage: str, state: str) -> None:
+        """A child says that it began a stage, or is done with it. What it says again changes nothing.
+
+        Raises:
+            SecurityError: where the plan has no such stage.
+        """
+        if stage not in self._plan:
+            raise SecurityError(
+                f"{name} speaks of a stage that the plan does not have",
+                where=f"party {name}, control channel",
+                why=f"the stages are {', '.join(sorted(self._plan))}",
+                fix=f"let {name}'s site run the same version of the runner; if it does, do not trust it",
+            )
+        told = self._began if state == "started" else self._ended
+        if name in told.setdefault(stage, set()):
+            return
+        told[stage].add(name)
+        if state == "started":
+            self._watch.enter(name, stage)
+            if len(told[stage]) == 1:
+                self._journal.begin(stage)
+        elif len(told[stage]) == len(self._workers.channels):
+            self._journal.end(stage)
+
+    def trains(self) -> bool:
+        """Whether a training has begun."""
+        return not self._began.keys().isdisjoint(("train", "folds"))
 
 
 class _Meeting:

@@ -123,7 +123,8 @@ class Watch:
             raise error
         # It may only have noticed that a peer is gone: let that peer's own error, or its death, come first.
         error.secondary = True
-        grace = SECONDARY_GRACE + (self._limits.grace if self._crew.peers else 0)
+        # That another site is gone is known when its connection has been cut for as long as it may be.
+        grace = SECONDARY_GRACE + (self._limits.grace if self._crew.peers else 0.0)
         self._secondary = self._secondary or (time.monotonic() + grace, error)
         self._unfinished.discard(name)
 

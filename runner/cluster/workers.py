@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
+from runner.cluster.relay import Relay, socket_of
 from runner.cluster.run import Journal
 from runner.cluster.site import listen_of
 from runner.cluster.sites import Agreement, Sites, identity_of
@@ -52,7 +53,8 @@ class Workers:
         self._sockets = tempfile.TemporaryDirectory(prefix="sgb-", dir=memory_folder())
         self._jobs = 0
         self._aligned: set[str] = set()
-        self._relay = None
+        self._relay: Relay | None = None
+        self._spus = 0
         if sites is not None and agreement is not None:
             self._relay = sites.relay(spec, agreement, Path(self._sockets.name))
         self.crew = template.fork(self._hosts, folder / START_LOG)
@@ -100,8 +102,7 @@ class Workers:
         alignment = self._alignment(spec, tables)
         journal.outcome.reused["alignment"] = alignment in self._aligned
         if self._relay is not None:
-            self._relay.serve(str(self._jobs), "psi")
-            self._relay.serve(f"spu-{self._jobs - 1}", "spu")
+            self._serve_links(self._relay)
         nonce = nonce or secrets.token_hex(32)
         listen = listen_of(spec) if self.crew.peers else None
         for name, channel in self.crew.own().items():
@@ -127,9 +128,20 @@ class Workers:
         try:
             yield
         finally:
+            if self._relay is not None:
+                self._relay.withdraw(sockets.name)
             shutil.rmtree(sockets, ignore_errors=True)
         if alignment is not None:
             self._aligned.add(alignment)
+
+    def _serve_links(self, relay: Relay) -> None:
+        """Carry the links of the job's psi, and those of the next new SPU: one that stands has its own."""
+        relay.serve(str(self._jobs), "psi")
+        (party,) = self.crew.own()
+        newest = Path(self._sockets.name) / f"spu-{self._spus - 1}" / socket_of("spu", party)
+        if self._spus == 0 or newest.exists():
+            relay.serve(f"spu-{self._spus}", "spu")
+            self._spus += 1
 
     def _alignment(self, spec: Spec, tables: Tables) -> str | None:
         """What decides which rows all parties have, in one digest; None where the run leaves out none."""

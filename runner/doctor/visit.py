@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from runner.cluster.offline import ask_parties
-from runner.doctor.findings import Finding, describe, failed, failure, passed, require_healthy, warning
+from runner.doctor.findings import Finding, describe, failed, failure, passed, require_healthy
 from runner.doctor.machine import (
     look_at_clock,
     look_at_cpu,
@@ -98,11 +98,6 @@ def _look_at_tables(spec: Spec) -> Iterator[Finding]:
 
 
 def _look_at_others(spec: Spec, installed: dict[str, str], settings: Doctor) -> Iterator[Finding]:
-    if spec.cluster.insecure:
-        yield warning(
-            "certificate", "cluster.insecure=true: there is none, and peers are not asked", "use certificates"
-        )
-        return
     certificate = look_at_certificate(spec)
     yield certificate
     if not settings.peers:

@@ -32,14 +32,22 @@ MANIFEST = "manifest.json"
 SNAPSHOT = (SPEC, CONFIG, OVERRIDES)  # what a run is repeated from
 
 
+def stated_values(spec: Spec) -> dict[str, Any]:
+    """The settings that a manifest states: with a site for each party, those that all sites have in common."""
+    values = shared_values(spec) if spec.is_remote() else spec_values(spec)
+    for name in HOW_NOT_WHAT:
+        values.pop(name, None)
+    task = {"name": spec.task.to_run()} if spec.is_remote() else values["task"]
+    return {**values, "task": task, "parties": sorted(values["parties"])}
+
+
 def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, folder: Path) -> dict[str, Any]:
     """The part of the manifest that repeats. Digests of a party's things are under that party's key."""
     source = Path(folder if spec.model is None else spec.model)
-    values = stated_settings(spec)
     # What is shown at one site is no matter of the others.
     stated = [d for d in decisions if not (spec.is_remote() and d.flow.receiver == TERMINAL)]
     return {
-        "spec": values,
+        "spec": stated_values(spec),
         "spec_digest": spec_digest(spec),
         "party_order": list(spec.party_order()),
         "seeds": {"sgb.seed": spec.sgb.seed, "data.split.key": spec.data.split.key},
@@ -53,15 +61,6 @@ def describe_run(spec: Spec, decisions: Sequence[Decision], outcome: Outcome, fo
         "versions": shared_software() if spec.is_remote() else versions(),
         "machine": outcome.machines or machine(),
     }
-
-
-def stated_settings(spec: Spec) -> dict[str, Any]:
-    """The settings in a manifest: with a site for each party, those that all sites share."""
-    values = shared_values(spec) if spec.is_remote() else spec_values(spec)
-    for name in HOW_NOT_WHAT:
-        values.pop(name, None)
-    values["parties"] = sorted(values["parties"])
-    return values
 
 
 def build_manifest(

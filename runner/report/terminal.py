@@ -86,7 +86,7 @@ class Terminal:
 
     def continues(self, trees: int) -> None:
         self._trees_before = trees
-        self._progress.update(self._tasks["train"], completed=trees)
+        self._progress.update(self._tasks[self._training], completed=trees)
         self._line(f"{TITLES['train']:<13} goes on from the checkpoint after tree {trees}")
 
     def fold(self, fold: int) -> None:
@@ -102,7 +102,7 @@ class Terminal:
         self._progress.update(self._tasks[stage], completed=before + trees, total=total)
         if not self._live:
             took = time.monotonic() - self._began[stage]
-            left = took / (before + trees - self._trees_before) * (total - before - trees)
+            left = took / max(1, before + trees - self._trees_before) * (total - before - trees)
             self._line(f"{TITLES[stage]:<13} {where}, about {left:.0f} s left")
 
     def shown(self, stage: str, value: dict[str, Any]) -> None:

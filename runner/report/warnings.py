@@ -10,8 +10,6 @@ def warnings_of(spec: Spec) -> list[str]:
     """Lines that nobody should miss: a policy that shows everything, a model that goes to one party."""
     policy = spec.policy
     found = []
-    if spec.cluster.insecure:
-        found.append("WARNING: cluster.insecure=true: NOTHING IS ENCRYPTED between the sites. For trials only.")
     if ALL in policy.complete_model.recipients and ALL in policy.labels.recipients:
         found.append(f"WARNING: policy {policy.name!r} shows everything to every party. For simulation only.")
     if (at := spec.assembles_at()) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 
 from runner.errors import SpecError
@@ -10,37 +9,25 @@ from runner.spec.model import Cluster, Spec
 from runner.spec.site import PORTS, Site, host_and_port
 from runner.spec.suggest import require_known
 
-OF_SITES = ("wait_for_peers", "grace", "insecure")
+OF_SITES = ("wait_for_peers", "grace")
 LAST_PORT = 65535
 
 
 def check_site(spec: Spec) -> None:
     """Refuse a site that does not know itself or its peers, and a site's settings where all parties are here."""
+    if spec.cluster.insecure:
+        raise SpecError(
+            "cluster.insecure=true is not possible",
+            where="cluster.insecure",
+            why="without certificates nobody knows who speaks, and no connection between parties is made that way",
+            fix="remove it; for a trial, task=pki makes an authority and certificates in a minute",
+        )
     if spec.is_remote():
         check_self(spec)
         _check_addresses(spec)
     else:
         _refuse_unused(spec)
     _check_own(spec)
-
-
-def refuse_untyped(spec: Spec, overrides: Sequence[str]) -> None:
-    """Refuse to leave out encryption because a file says so.
-
-    Args:
-        overrides: the overrides as typed.
-
-    Raises:
-        SpecError: where ``cluster.insecure`` is true and was not typed.
-    """
-    typed = any(override.lstrip("+").startswith("cluster.insecure=") for override in overrides)
-    if spec.cluster.insecure and not typed:
-        raise SpecError(
-            "cluster.insecure=true was not typed",
-            where="cluster.insecure",
-            why="a file says so, and whoever starts a site must know that nothing is encrypted",
-            fix="set cluster.insecure=false there; for a trial, type it",
-        )
 
 
 def check_self(spec: Spec) -> None:

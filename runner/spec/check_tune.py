@@ -84,6 +84,13 @@ def _of_search(spec: Spec) -> Iterator[Contradiction]:
         "use task=train_predict; tune.by=cv measures each trial by folds",
     )
     yield (
+        "cluster.mode",
+        spec.is_remote(),
+        "a search over several sites",
+        "one party's process leads it and chooses the next trial, which the drivers of other sites do not hear",
+        "set tune=none and type a sweep (-m) at every site, or search where all parties are on one machine",
+    )
+    yield (
         "tune.space",
         not space,
         "there is nothing to search",

@@ -254,7 +254,7 @@ class Cluster(Section, frozen=True, kw_only=True):
     ``shuffle_rows`` tables are read with their rows in a random order: none of them changes a result.
     With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
     With mode ``remote`` this site runs one party: ``wait_for_peers`` seconds for the other sites to come, ``grace``
-    seconds for which a connection to one may be cut; ``insecure``, which is only typed, leaves out TLS.
+    seconds for which a connection to one may be cut; ``insecure`` is there to be refused: all connections are TLS.
     """
 
     mode: Literal["local", "debug", "remote"] = "local"

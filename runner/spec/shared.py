@@ -15,7 +15,7 @@ from runner.spec.model import Spec
 # How this site carries the run out, where its things are, and who looks at its terminal.
 PRIVATE = ("outputs", "site", "self_party", "import_from", "report", "sweep", "tune", "tracking")
 OF_PARTY = ("address", "tls_pin", "public_key")
-OF_CLUSTER = ("mode", "insecure")
+OF_CLUSTER = ("mode",)
 ABSENT = "not there"
 LONGEST = 60  # characters of a value in a message
 MOST = 8  # differences in a message

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import BundleError
-from runner.provenance.folder import STATUS
+from runner.provenance.folder import SPEC, STATUS
 from runner.provenance.manifest import read_run, snapshot_digests
 
 ATTEMPTS = "attempts"
@@ -38,9 +38,9 @@ def is_finished(folder: Path, spec_digest: str) -> bool:
 
 def _complete(folder: Path, manifest: Mapping[str, Any]) -> bool:
     signatures = manifest["signatures"]
-    files = (
-        folder / "parties" / party / file for party, signed in signatures.items() for file in ("", *signed["files"])
-    )
+    own = json.loads((folder / SPEC).read_bytes()).get("self_party")  # of others the files are at their sites
+    here = {party: signed for party, signed in signatures.items() if own in (None, party)}
+    files = (folder / "parties" / party / file for party, signed in here.items() for file in ("", *signed["files"]))
     return set(signatures) == set(manifest["hashed"]["party_order"]) and all(path.exists() for path in files)
 
 

@@ -95,12 +95,13 @@ class _Template:
                 os.kill(child.pid, signal.SIGKILL)  # not reaped yet, so that the id is still its own
 
     def _fork(self, order: Message) -> None:
-        ends = dict(zip(order["children"], order["descriptors"], strict=True))
+        ends = dict(zip(order["children"], order.get("descriptors", ()), strict=True))
         log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         for name, end in ends.items():
+            parent = os.getpid()
             pid = os.fork()
             if pid == 0:
-                self._become_child(name, end, [log, *(other for other in ends.values() if other != end)])
+                self._become_child(parent, name, end, [log, *(other for other in ends.values() if other != end)])
             child = _Child(order["crew"], name, pid, os.pidfd_open(pid))
             self._children[child.watched] = child
             self._selector.register(child.watched, selectors.EVENT_READ)
@@ -116,11 +117,11 @@ class _Template:
         code = os.waitstatus_to_exitcode(status)
         self._control.send(event="exited", crew=child.crew, child=child.name, code=code)
 
-    def _become_child(self, name: str, end: int, others: list[int]) -> NoReturn:
+    def _become_child(self, parent: int, name: str, end: int, others: list[int]) -> NoReturn:
         """Keep this child's own descriptors only, and run its job."""
         code = 1
         try:
-            _die_with_parent()
+            _die_with_parent(parent)
             _name_process(name)
             log = others[0]
             os.dup2(log, 1)
@@ -137,11 +138,13 @@ class _Template:
             os._exit(code)
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when the thread that forked it ends, however it ends."""
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel to end this process when the thread that forked it ends, however it ends; it may have already."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _name_process(name: str) -> None:

@@ -142,7 +142,7 @@ def test_other_settings_at_one_site_stop_all(sites: Sites) -> None:
 
 @pytest.mark.parametrize("killed", ["worker", "driver"])
 def test_death_at_one_site_ends_all(sites: Sites, killed: str) -> None:
-    with sites.type_everywhere(*LONG) as launches:
+    with sites.type_everywhere(*LONG, "cluster.grace=5") as launches:
         launches["alice"].wait_for_line("tree 3/")
         bob = launches["bob"]
         (bob.party("work", "bob") if killed == "worker" else bob.driver).send_signal(signal.SIGKILL)

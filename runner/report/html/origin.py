@@ -29,7 +29,8 @@ def settings(hashed: Mapping[str, Any], party: str) -> dict[str, list[tuple[str,
     """Section → its settings as ``(name, value)``. Of the tables, the party's own only."""
     spec = hashed["spec"]
     data = {name: spec["data"][name] for name in ("name", "id", "split", "builtin")}
-    data["own table"] = spec["data"]["tables"].get(party)
+    tables = spec["data"]["tables"]  # where each party has a site of its own, their names alone
+    data["own table"] = tables.get(party) if isinstance(tables, Mapping) else None
     policy = {name: spec["policy"][name] for name in ("name", "min_rows", "min_batch")}
     plan = spec["task"]["name"]
     sections = [name for name in SECTIONS if name in spec and OF_PLAN.get(name, plan) == plan]
@@ -68,7 +69,6 @@ def _is_plain(value: Any) -> bool:
 def provenance(hashed: Mapping[str, Any], party: str, digest: str) -> dict[str, Any]:
     """What a repetition of the run has in common with it."""
     code, versions = hashed["code"], hashed["versions"]
-    machine = {name: value for name, value in hashed["machine"].items() if name != "cpu_flags"}
     facts = [
         (stage, what, value)
         for stage in hashed["plan"]
@@ -84,7 +84,7 @@ def provenance(hashed: Mapping[str, Any], party: str, digest: str) -> dict[str, 
         "own": facts,
         "main_versions": [(name, versions[name]) for name in MAIN_PACKAGES if name in versions],
         "versions": sorted(versions.items()),
-        "machine": [(name, _text(value)) for name, value in _flat(machine)],
+        "machine": [(name, _text(value)) for name, value in _flat(hashed["machine"]) if not name.endswith("cpu_flags")],
         "order": hashed["party_order"],
         "seeds": sorted(hashed["seeds"].items()),
         "rows": hashed["rows"].get(party),
@@ -100,7 +100,7 @@ def this_run(run: Path, manifest: Mapping[str, Any], party: str, times: Sequence
     observed = manifest["observed"]
     sent = observed["sent"].get(party, {})
     folder, seconds = run.resolve(), observed["seconds"]
-    ordered = sorted(seconds, key=("validate", "open", *manifest["hashed"]["plan"]).index)
+    ordered = sorted(seconds, key=("agree", "validate", "open", *manifest["hashed"]["plan"]).index)
     return {
         "id": f"{folder.parent.name}/{folder.name}",
         "folder": "/".join(folder.parts[-3:]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from support import make_spec
 from runner.cluster.channel import Channel
 from runner.cluster.processes import Crew
 from runner.cluster.run import Journal, follow
-from runner.errors import Stopped
+from runner.errors import SecurityError, Stopped
 from runner.report.terminal import Terminal
 
 PARTIES = ("alice", "bob", "carol")
@@ -93,3 +94,39 @@ def test_all_stop_at_the_same_tree(ends: tuple[Crew, dict[str, Channel]]) -> Non
     with pytest.raises(Stopped, match="after 2 trees"):
         lead(ends, pace)
     assert grown == [1, 2]
+
+
+def followed(ends: tuple[Crew, dict[str, Channel]], said: list[tuple[str, dict[str, Any]]]) -> str:
+    """What the terminal shows of a run in which the workers say this, and then are done."""
+    crew, channels = ends
+    for name, message in said:
+        channels[name].send(**message)
+    for party in PARTIES:
+        channels[party].send(event="done", sent={}, facts={}, kept_keys=False, clean=True)
+    shown = io.StringIO()
+    journal = Journal(Terminal(make_spec(), Console(file=shown)))
+    follow(make_spec(), crew, journal, None)
+    return shown.getvalue()
+
+
+def stage(name: str, state: str) -> dict[str, Any]:
+    return {"event": "stage", "stage": name, "state": state}
+
+
+def test_a_stage_is_done_when_it_is_at_all(ends: tuple[Crew, dict[str, Channel]]) -> None:
+    three_times = [("alice", stage("align", "started")), *[("alice", stage("align", "done"))] * 3]
+    assert "align" not in followed(ends, three_times)
+
+
+def test_who_is_done_with_what_nobody_began_is_not_believed(ends: tuple[Crew, dict[str, Channel]]) -> None:
+    assert followed(ends, [("alice", stage("save", "done"))] * 3) == ""
+
+
+def test_a_stage_that_the_plan_does_not_have_is_refused(ends: tuple[Crew, dict[str, Channel]]) -> None:
+    with pytest.raises(SecurityError, match="alice speaks of a stage"):
+        followed(ends, [("alice", stage("dance", "started"))])
+
+
+def test_no_tree_is_told_before_a_training(ends: tuple[Crew, dict[str, Channel]]) -> None:
+    trees = [("carol", {"event": "tree", "trees": 1}), ("carol", {"event": "continues", "trees": 1})]
+    assert followed(ends, trees) == ""

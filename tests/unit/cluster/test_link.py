@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from made_sites import credentials_of, make_sites
 
+from runner.cluster.background import MOST_WAITING
 from runner.cluster.channel import Channel, Message
 from runner.cluster.link import Links, Peer
+from runner.cluster.mutual_tls import client_context
 from runner.errors import ClusterError
 from runner.keys.pki import (
     AUTHORITY,
@@ -328,3 +332,103 @@ def test_stranger_without_tls_is_refused(site: Callable[..., Site]) -> None:
     theirs.send(event="still here")
     assert next_of(ours) == {"event": "still here"}
     assert "refused a connection from 127.0.0.1" in alice.warned[0]
+
+
+def test_who_only_connects_keeps_nobody_out(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", alice.links.port)))
+            for _ in range(MOST_WAITING + 20)
+        ]
+        ours, theirs = pair(alice, bob)
+        theirs.send(event="here")
+        assert next_of(ours) == {"event": "here"}
+        idle[0].settimeout(5)
+        with contextlib.suppress(ConnectionError):
+            assert idle[0].recv(1) == b"", "the oldest makes room"
+
+
+def test_listener_outlives_a_want_of_descriptors(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = site("alice"), site("bob")
+    loop, failed = alice.links._background.loop, threading.Event()
+    accept = loop.sock_accept
+
+    async def scarce(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
+        if not failed.is_set():
+            failed.set()
+            raise OSError(24, "Too many open files")
+        return await accept(listener)
+
+    monkeypatch.setattr(loop, "sock_accept", scarce)
+    ours, theirs = pair(alice, bob)
+    assert failed.is_set()
+    theirs.send(event="here")
+    assert next_of(ours) == {"event": "here"}
+
+
+class FalseBob:
+    """A member of the run that speaks by hand, over as many connections as it likes."""
+
+    def __init__(self, folder: Path, alice: Site, stack: contextlib.ExitStack) -> None:
+        self._folder, self._alice, self._stack = folder, alice, stack
+
+    def connect(self) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self._alice.links.port))
+        context = client_context(credentials_of(self._folder, "bob"))
+        stream = self._stack.enter_context(context.wrap_socket(plain, server_hostname=host_name("alice")))
+        stream.settimeout(5)
+        stream.sendall(b'{"session": "5", "knows": null, "heard": 0}\n')
+        return stream
+
+
+@pytest.fixture
+def false_bob(folder: Path, site: Callable[..., Site]) -> Iterator[tuple[FalseBob, Channel, Site]]:
+    alice = site("alice", grace=20)
+    with contextlib.ExitStack() as stack:
+        bob = FalseBob(folder, alice, stack)
+        connecting = threading.Timer(0.1, bob.connect)
+        connecting.start()
+        channel = alice.open({"bob": Peer("127.0.0.1", 1)})["bob"]
+        connecting.join()
+        yield bob, channel, alice
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"[" * 100_000,
+        b"7",
+        b'"heard"',
+        b"{",
+        b'{"said": 7, "number": 1}',
+        b'{"said": [], "number": 1}',
+        b'{"heard": "many"}',
+        b'{"said": {}, "number": "one"}',
+    ],
+    ids=lambda junk: repr(junk[:20]),
+)
+def test_junk_ends_the_channel_and_nothing_else(
+    false_bob: tuple[FalseBob, Channel, Site], junk: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bob, channel, _ = false_bob
+    bob.connect().sendall(junk + b"\n")
+    assert next_of(channel) is None
+    assert capfd.readouterr().err == ""
+
+
+def test_no_message_from_afar_claims_to_bring_files(false_bob: tuple[FalseBob, Channel, Site]) -> None:
+    bob, channel, _ = false_bob
+    said = {"event": "checked", "descriptors": 3}
+    bob.connect().sendall(json.dumps({"number": 1, "said": said}).encode() + b"\n")
+    assert next_of(channel) == {"event": "checked"}
+
+
+def test_a_new_connection_takes_the_place_of_the_old(false_bob: tuple[FalseBob, Channel, Site]) -> None:
+    bob, channel, _ = false_bob
+    first = bob.connect()
+    bob.connect().sendall(b'{"number": 1, "said": {"event": "checked"}}\n')
+    assert next_of(channel) == {"event": "checked"}
+    with contextlib.suppress(ConnectionError):
+        while first.recv(1024):
+            pass

@@ -58,6 +58,12 @@ def test_crews_come_one_after_another(template: Template, tmp_path: Path) -> Non
     assert template.is_there()
 
 
+def test_a_site_without_a_table_forks_nobody(template: Template, tmp_path: Path) -> None:
+    template.fork([], tmp_path / "log")
+    with pytest.raises(RunnerError, match="alice's files could not be looked at"):
+        ask_forked(template, {"alice": {"order": "nonsense", "party": "alice"}}, LIMITS, tmp_path / "log")
+
+
 def test_a_child_is_named_after_its_party_and_prints_to_its_log(template: Template, tmp_path: Path) -> None:
     crew = template.fork(["alice"], tmp_path / "own.log")
     (pid,) = pids(crew).values()

@@ -36,6 +36,7 @@ class Network:
         self.sockets = {party: sockets / party for party in PARTIES}
         self.warned: dict[str, list[str]] = {party: [] for party in PARTIES}
         self.faults: dict[str, SimpleQueue[RunnerError]] = {party: SimpleQueue() for party in PARTIES}
+        self.relays: dict[str, Relay] = {}
         listeners = {party: listening(("127.0.0.1", 0), party) for party in PARTIES}
         self.peers = {party: Peer("127.0.0.1", listeners[party].getsockname()[1]) for party in PARTIES}
         for party in PARTIES:
@@ -54,6 +55,7 @@ class Network:
                 self.faults[party].put,
             )
             stack.callback(relay.close)
+            self.relays[party] = relay
             relay.serve("1", "psi")
             relay.serve("spu-0", "spu")
 
@@ -158,3 +160,29 @@ def test_stranger_is_refused(network: Network, tmp_path: Path) -> None:
     ):
         stream.recv(1)
     assert network.warning_of("alice").startswith("refused a link from 127.0.0.1: ")
+
+
+@pytest.mark.parametrize("junk", [b"[" * 100_000, b"7", b"{}", b'{"session": [], "folder": 1, "service": {}}'])
+def test_junk_ends_the_link_with_a_word(network: Network, junk: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with network.stream("bob", "alice", {"session": SESSION}) as stream:
+        stream.sendall(junk + b"\n")
+        assert stream.recv(1) == b""
+    assert network.warning_of("alice").startswith("a link of bob was ended: ")
+    assert capfd.readouterr().err == ""
+
+
+def test_job_after_job_leaves_no_open_file_and_no_task(network: Network) -> None:
+    relay = network.relays["alice"]
+
+    def held() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), len(relay._background._tasks)
+
+    before = held()
+    for job in range(2, 5):
+        relay.serve(str(job), "psi")
+        assert held() > before
+        relay.withdraw(str(job))
+        until = time.monotonic() + 10
+        while held() > before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert held() == before

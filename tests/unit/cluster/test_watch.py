@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import msgspec
@@ -16,8 +17,9 @@ import pytest
 from support import make_spec
 
 from runner.cluster.channel import Channel
+from runner.cluster.peers import PeerChannel
 from runner.cluster.processes import Crew
-from runner.cluster.watch import Watch
+from runner.cluster.watch import SECONDARY_GRACE, Watch
 from runner.errors import ClusterError
 
 LIMITS = msgspec.structs.replace(make_spec().cluster, silence_timeout=1.0)
@@ -77,3 +79,22 @@ def test_process_that_waits_for_the_driver_is_not() -> None:
                 time.sleep(2 * LIMITS.silence_timeout)
                 threading.Timer(LIMITS.silence_timeout / 2, ends.child.send, kwargs={"event": "done"}).start()
         assert told == ["paused", "done"]
+
+
+def test_failure_that_follows_from_another_sites_death_waits_for_it() -> None:
+    limits = msgspec.structs.replace(LIMITS, grace=3.0)
+    pairs = [socket.socketpair() for _ in range(3)]
+    control, carol, bob = (Channel(pair[0]) for pair in pairs)
+    crew = Crew(3, "work", control, {"carol": carol})
+    crew.join({"bob": PeerChannel("bob", bob)}, SimpleQueue())
+    watch = Watch(crew, limits, stage="train", last_words=("done",), beats=True)
+    error = {"type": "StageError", "what": "carol failed", "where": "", "why": "", "fix": ""}
+    Channel(pairs[1][1]).send(event="failed", party="carol", stage="train", error=error, secondary=True)
+    threading.Timer(SECONDARY_GRACE + 0.5, pairs[2][1].shutdown, args=[socket.SHUT_RDWR]).start()
+    try:
+        with pytest.raises(ClusterError, match="the site of bob is gone"):
+            list(watch.events())
+    finally:
+        for pair in pairs:
+            for end in pair:
+                end.close()

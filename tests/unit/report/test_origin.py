@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import make_spec
 
-from runner.report.html.origin import own_overrides, settings
+from runner.provenance.manifest import stated_values
+from runner.report.html.origin import own_overrides, provenance, settings, this_run
 from runner.spec.identity import spec_values
 
 TYPED = [
@@ -47,3 +50,19 @@ def test_settings_are_shown_where_they_count(overrides: tuple[str, ...], section
 
 def test_settings_of_other_tasks_are_not() -> None:
     assert not {"cv", "drift", "export"} & set(shown())
+
+
+def test_a_run_over_several_sites_has_a_report() -> None:
+    spec = make_spec("cluster=remote", "parties=sites", "self_party=alice", "site=alice", "task=train")
+    hashed: dict[str, Any] = {
+        "spec": json.loads(json.dumps(stated_values(spec))),
+        **{"code": {}, "versions": {}, "stages": {}, "seeds": {}, "rows": {}, "policy": []},
+        **{"spec_digest": "0", "model": "0", "plan": ["validate", "train"], "party_order": ["carol", "alice", "bob"]},
+        "machine": {"alice": {"cores": 4, "cpu_flags": ["aes"]}},
+    }
+    assert dict(settings(hashed, "alice")["sgb"])["max_depth"] == str(spec.sgb.max_depth)
+    assert provenance(hashed, "alice", "0")["machine"] == [("alice.cores", "4")]
+    seconds = {"train": 3.0, "open": 2.0, "agree": 1.0}
+    observed = {"seconds": seconds, "sent": {}, "cluster": "remote", "encryption": {}}
+    told = this_run(Path(), {"hashed": hashed, "observed": observed, "signatures": {}}, "alice", [])
+    assert [stage for stage, _ in told["seconds"]] == ["agree", "open", "train"]

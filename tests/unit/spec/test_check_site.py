@@ -8,7 +8,6 @@ import pytest
 from support import make_spec
 
 from runner.errors import SpecError
-from runner.spec.check_site import refuse_untyped
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
 from runner.spec.parse import parse
@@ -105,9 +104,7 @@ def test_settings_of_sites_are_refused_where_all_parties_are_here(override: str,
     assert raised.value.where == where
 
 
-def test_encryption_is_left_out_only_where_that_was_typed() -> None:
-    spec = site("alice", "cluster.insecure=true")
-    refuse_untyped(spec, ["cluster=remote", "cluster.insecure=true"])
-    refuse_untyped(site("alice"), ["cluster=remote"])
-    with pytest.raises(SpecError, match=r"cluster\.insecure=true was not typed"):
-        refuse_untyped(spec, ["cluster=remote"])
+@pytest.mark.parametrize("override", ["cluster=remote", "cluster=local", "cluster=debug"])
+def test_encryption_is_never_left_out(override: str) -> None:
+    with pytest.raises(SpecError, match=r"cluster\.insecure=true is not possible"):
+        make_spec(override, "++cluster.insecure=true")

@@ -67,7 +67,6 @@ def test_nothing_of_a_sites_own_is_shared() -> None:
         ("train.checkpoint_every=1", "train.checkpoint_every"),
         ("parties.bob.address=127.0.0.2:7110", "parties.bob.address"),
         (f"parties.bob.tls_pin={'ab' * 32}", "parties.bob.tls_pin"),
-        ("cluster.insecure=true", "cluster.insecure"),
         ("align=psi", "align.method"),
     ],
 )

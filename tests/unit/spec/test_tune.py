@@ -180,6 +180,11 @@ def test_contradictions_are_refused(changes: dict[str, Any], where: str) -> None
     assert caught.value.where == where
 
 
+def test_a_search_is_led_from_one_machine() -> None:
+    with pytest.raises(SpecError, match="a search over several sites"):
+        make_spec("tune=optuna", "cluster=remote", "parties=sites", "self_party=alice", "site=alice")
+
+
 def test_validation_curve_needs_validation_rows() -> None:
     with pytest.raises(SpecError, match="no validation rows"):
         search(train__validation_curve=True)

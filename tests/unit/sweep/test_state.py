@@ -33,15 +33,20 @@ SIGNED = {"digest": "0", "rest": "0", "audit": {}, "files": {"audit.jsonl": "0"}
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """The folder of a finished run."""
-    folder = tmp_path / "0"
+    return finished(tmp_path / "0", ["alice"], {})
+
+
+def finished(folder: Path, parties: list[str], spec: dict[str, str]) -> Path:
+    """Alice's files of a run, which these parties signed."""
     (folder / "parties" / "alice").mkdir(parents=True)
     (folder / "parties" / "alice" / "audit.jsonl").write_text("")
-    write_json(folder / "spec.json", {})
+    write_json(folder / "spec.json", spec)
+    hashed = {**HASHED, "party_order": parties}
     observed = {"cluster": "local", "encryption": {}, "sent": {}, "seconds": {}, "shown": {}}
     manifest = {
-        "hashed": HASHED,
-        "digest": run_digest(HASHED),
-        "signatures": {"alice": SIGNED},
+        "hashed": hashed,
+        "digest": run_digest(hashed),
+        "signatures": dict.fromkeys(parties, SIGNED),
         "typed": {"overrides": []},
         "observed": {**observed, "files": snapshot_digests(folder)},
     }
@@ -60,6 +65,13 @@ def test_a_finished_run_of_the_spec(run: Path) -> None:
     assert is_finished(run, "this one")
     assert not is_finished(run, "another one")
     assert not is_finished(run.with_name("1"), "this one")
+
+
+def test_at_a_site_the_files_of_its_own_party_count(tmp_path: Path) -> None:
+    both = ["alice", "bob"]
+    assert is_finished(finished(tmp_path / "0", both, {"self_party": "alice"}), "this one")
+    assert not is_finished(finished(tmp_path / "1", both, {"self_party": "bob"}), "this one")
+    assert not is_finished(finished(tmp_path / "2", both, {}), "this one")
 
 
 @pytest.mark.parametrize(
