@@ -75,6 +75,7 @@ class _Jobs:
             launcher: what carries runs to other processes, if that is wanted.
         """
         runs = [overrides for overrides in jobs if self._is_run(overrides)]
+        refuse_searches_among(runs, [overrides for overrides in jobs if overrides not in runs], self._compose)
         for number, overrides in enumerate(jobs, first):
             if overrides not in runs:
                 print(f"\nJob {number:<8} {' '.join(overrides)}", flush=True)
@@ -103,6 +104,21 @@ def combinations(parser: OverridesParser, params: Mapping[str, str], typed: Over
     overrides = parser.parse_overrides([*(f"{name}={values}" for name, values in params.items()), *typed])
     (jobs,) = BasicSweeper.split_arguments(overrides, None)
     return jobs
+
+
+def refuse_searches_among(runs: Sequence[Overrides], others: Sequence[Overrides], compose: Composer) -> None:
+    """Each search has a folder in the sweep's, where runs have theirs.
+
+    Raises:
+        SpecError: where there are both.
+    """
+    if runs and any(OmegaConf.select(compose.look(overrides), "tune.name") != "none" for overrides in others):
+        raise SpecError(
+            "runs and searches in one sweep",
+            where="tune",
+            why="both would number their folders in it",
+            fix="give tune one value, and type two commands",
+        )
 
 
 def read_settings(compose: Composer, jobs: Sequence[Overrides]) -> Settings:

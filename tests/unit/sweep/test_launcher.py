@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from runner.errors import SpecError
 from runner.spec.sweep import Sweep as Settings
 from runner.sweep.compose import Composer
-from runner.sweep.launcher import JobSweeper, combinations, read_settings
+from runner.sweep.launcher import JobSweeper, combinations, read_settings, refuse_searches_among
 
 
 def test_of_the_first_job_that_is_right(composer: Composer) -> None:
@@ -37,3 +37,12 @@ def test_an_experiment_says_what_is_swept_over(composer: Composer) -> None:
         for epsilon in (1, 2)
         for debias in (True, False)
     ]
+
+
+def test_runs_and_searches_do_not_share_a_folder(composer: Composer) -> None:
+    runs, searches = [["sgb.max_depth=3"]], [["tune=optuna"]]
+    refuse_searches_among(runs, [["task=check"]], composer)
+    refuse_searches_among([], searches, composer)
+    with pytest.raises(SpecError) as caught:
+        refuse_searches_among(runs, searches, composer)
+    assert caught.value.where == "tune"
