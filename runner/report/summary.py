@@ -146,6 +146,8 @@ def _next(spec: Spec, folder: Path, arguments: Sequence[str]) -> str:
         kept, asked = _kept(arguments, ABOUT_KEYS), ["task=verify", f"run={folder}"]
     else:
         kept, asked = _kept(arguments, ABOUT_PARTIES), ["task=predict", f"model={folder}"]
+        if spec.policy.privacy.budget is not None:  # with one, no labels are compared without noise
+            asked.append("label.predict=none")
     return shlex.join(["python", "-m", "runner", *kept, *asked])
 
 
