@@ -138,7 +138,7 @@ def _report_best(sweep: Sweep, jobs: Sequence[Job], progress: Progress, console:
     if sweep.settings.reports != "best" or found is None or not specs[found[0]].report.html:
         return
     folder = sweep.folder / str(found[0])
-    if all((folder / "parties" / party / "report.html").exists() for party in specs[found[0]].parties):
+    if all((folder / "parties" / party / "report.html").exists() for party in specs[found[0]].parties_here()):
         return
     try:
         with sweep.slot() as cluster:

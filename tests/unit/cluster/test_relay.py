@@ -171,18 +171,19 @@ def test_junk_ends_the_link_with_a_word(network: Network, junk: bytes, capfd: py
     assert capfd.readouterr().err == ""
 
 
-def test_job_after_job_leaves_no_open_file_and_no_task(network: Network) -> None:
+def test_job_after_job_leaves_no_socket_and_no_task(network: Network) -> None:
     relay = network.relays["alice"]
 
     def held() -> tuple[int, int]:
-        return len(list(Path("/proc/self/fd").iterdir())), len(relay._background._tasks)
+        listening = Path("/proc/net/unix").read_text().count(f" {network.sockets['alice']}/")
+        return listening, len(relay._background._tasks)
 
     before = held()
     for job in range(2, 5):
         relay.serve(str(job), "psi")
-        assert held() > before
+        assert held() == (before[0] + 2, before[1] + 1)
         relay.withdraw(str(job))
         until = time.monotonic() + 10
-        while held() > before and time.monotonic() < until:
+        while held() != before and time.monotonic() < until:
             time.sleep(0.01)
         assert held() == before
