@@ -13,7 +13,13 @@ from runner.sweep.record import read_record
 from runner.sweep.state import read_state
 from runner.tuning.search import search
 
-SPENT = ("tune=optuna", "privacy=output_dp", "policy.privacy.budget={epsilon: 0.5}", "tune.trials=3")
+SPENT = (
+    "tune=optuna",
+    "privacy=output_dp",
+    "policy.privacy.budget={epsilon: 0.5}",
+    "tune.trials=3",
+    "policy.metrics.recipients=[alice,carol]",
+)
 
 
 def test_no_trial_follows_one_that_the_policy_refuses(
