@@ -104,10 +104,14 @@ class Cluster:
             self._end_workers("something failed in the run before that nobody waited for")
         return journal.outcome
 
-    def ask(self, kind: str, preload: tuple[str, ...], orders: Mapping[str, Mapping[str, Any]]) -> dict[str, Message]:
-        """Ask each party about its own files, as :func:`runner.cluster.offline.ask_parties` does."""
+    def get_ready(self, kind: str, preload: tuple[str, ...]) -> None:
+        """Let a template import what :meth:`ask` will need, while something else goes on."""
         if not self._is_there(kind):
             self._start(kind, Path(os.devnull), preload)
+
+    def ask(self, kind: str, preload: tuple[str, ...], orders: Mapping[str, Mapping[str, Any]]) -> dict[str, Message]:
+        """Ask each party about its own files, as :func:`runner.cluster.offline.ask_parties` does."""
+        self.get_ready(kind, preload)
         return ask_forked(self._templates[kind], orders, Limits(), Path(os.devnull))
 
     def close(self) -> None:

@@ -14,6 +14,11 @@ from runner.spec.model import Cluster
 JOB = "runner.report.html.job"
 
 
+def get_ready(cluster: Warm) -> None:
+    """Let the libraries be imported while a run goes on whose reports are made afterwards."""
+    cluster.get_ready("report", (JOB,))
+
+
 def make_reports(folder: Path, manifest: Mapping[str, Any], cluster: Warm | None = None) -> list[Path]:
     """Let every party whose folder is here write its ``report.html``; return where they are.
 

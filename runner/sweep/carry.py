@@ -13,7 +13,7 @@ from rich.console import Console
 
 from runner.errors import RunnerError
 from runner.provenance.manifest import read_run
-from runner.report.pages import make_reports
+from runner.report.pages import get_ready, make_reports
 from runner.report.warnings import warnings_of
 from runner.sweep.elsewhere import launch
 from runner.sweep.jobs import Job, JobResult, Sweep
@@ -77,6 +77,9 @@ class _Sweeping:
                 self._note(result, told=True)  # by its own process
         elif self._sweep.settings.parallel == 1:  # in this thread, which Ctrl-C reaches
             for job in left:
+                if job is left[-1] and self._sweep.settings.reports == "best" and _wants_report(job):
+                    with self._sweep.slot() as cluster:
+                        get_ready(cluster)  # the best job's reports come next
                 self._do(job)
         else:
             self._carry_out_in_slots(left)
@@ -112,6 +115,10 @@ class _Sweeping:
     def _note(self, result: JobResult, told: bool = False) -> None:
         self.results[result.number] = result
         self.progress.ended(result, read_run(result.folder) if result.state == "done" else None, told)
+
+
+def _wants_report(job: Job) -> bool:
+    return job.prepared is not None and job.prepared.spec.report.html
 
 
 def _add(sweep: Sweep, jobs_overrides: Sequence[Sequence[str]], console: Console) -> list[Job]:
