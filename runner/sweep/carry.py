@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import sys
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from hydra.plugins.launcher import Launcher
 from rich.console import Console
@@ -18,6 +16,7 @@ from runner.report.warnings import warnings_of
 from runner.sweep.elsewhere import launch
 from runner.sweep.jobs import Job, JobResult, Sweep
 from runner.sweep.progress import Progress, continuation
+from runner.sweep.slots import Slots
 from runner.sweep.summary import summarise_sweep
 
 
@@ -63,7 +62,6 @@ class _Sweeping:
         self._jobs = jobs
         self.progress = Progress(jobs, sweep.settings.parallel, console)
         self.results: dict[int, JobResult] = {}
-        self._threads: set[int] = set()
 
     def carry_out(self, launcher: Launcher | None) -> None:
         left = []
@@ -75,42 +73,21 @@ class _Sweeping:
         if launcher is not None and left:
             for result in launch(launcher, self._sweep, left):
                 self._note(result, told=True)  # by its own process
-        elif self._sweep.settings.parallel == 1:  # in this thread, which Ctrl-C reaches
-            for job in left:
-                if job is left[-1] and self._sweep.settings.reports == "best" and _wants_report(job):
-                    with self._sweep.slot() as cluster:
-                        get_ready(cluster)  # the best job's reports come next
-                self._do(job)
         else:
-            self._carry_out_in_slots(left)
+            tasks = [functools.partial(self._do, job, job is left[-1]) for job in left]
+            Slots(self._sweep.settings.parallel).carry_out(tasks)
 
-    def _carry_out_in_slots(self, jobs: Sequence[Job]) -> None:
-        with ThreadPoolExecutor(self._sweep.settings.parallel) as slots:
-            futures = [slots.submit(self._do, job) for job in jobs]
-            try:
-                for ended in as_completed(futures):
-                    ended.result()
-            except KeyboardInterrupt:
-                for future in futures:
-                    future.cancel()
-                for thread in list(self._threads):  # signals reach the main thread only
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
-                    )
-                raise
-
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job, last: bool) -> None:
         """After a failure no other job is begun, unless ``sweep.keep_going`` says so."""
+        settings = self._sweep.settings
         failed = any(result.state == "failed" for result in self.results.values())
-        if failed and not self._sweep.settings.keep_going:
+        if failed and not settings.keep_going:
             return
-        self._threads.add(threading.get_ident())
-        try:
-            self.progress.started(job.number)
-            result = self._sweep.carry_out(job, listener=self.progress.listener(job.number))
-        finally:
-            self._threads.discard(threading.get_ident())
-        self._note(result)
+        if last and settings.parallel == 1 and settings.reports == "best" and _wants_report(job):
+            with self._sweep.slot() as cluster:
+                get_ready(cluster)  # the best job's reports come next
+        self.progress.started(job.number)
+        self._note(self._sweep.carry_out(job, listener=self.progress.listener(job.number)))
 
     def _note(self, result: JobResult, told: bool = False) -> None:
         self.results[result.number] = result

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from runner.sweep.jobs import JobResult, Sweep
 from runner.sweep.listener import Silence
 from runner.sweep.progress import continuation
 from runner.sweep.record import read_record
+from runner.sweep.slots import Slots
 from runner.sweep.summary import summarise_sweep
 from runner.tuning.leader import Leader
 from runner.tuning.plan import Plan, compose_trial, plan_search
@@ -76,34 +75,17 @@ class _Search:
         self._lock = threading.Lock()
         self._begun = sum(leader.ended.values())
         self._until = time.monotonic() + (plan.spec.tune.timeout or float("inf"))
-        self._threads: set[int] = set()
         self._over = False
         self.failures: list[RunnerError] = []
         self.succeeded = 0
 
     def run(self) -> None:
         slots = self._plan.spec.sweep.parallel
-        if slots == 1:  # in this thread, which Ctrl-C reaches
-            self._work()
-            return
-        with ThreadPoolExecutor(slots) as pool:
-            try:
-                for ended in as_completed([pool.submit(self._work) for _ in range(slots)]):
-                    ended.result()
-            except BaseException:
-                self._over = True
-                for thread in list(self._threads):  # signals reach the main thread only
-                    interrupt = ctypes.py_object(KeyboardInterrupt)
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), interrupt)
-                raise
+        Slots(slots).carry_out([self._work] * slots)
 
     def _work(self) -> None:
-        self._threads.add(threading.get_ident())
-        try:
-            while (trial := self._next()) is not None:
-                self._try(*trial)
-        finally:
-            self._threads.discard(threading.get_ident())
+        while (trial := self._next()) is not None:
+            self._try(*trial)
 
     def _next(self) -> tuple[int, dict[str, Any]] | None:
         with self._lock:
