@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runner.data.split import places
 from runner.errors import DataError
-from runner.spec.model import FoldsBy
+from runner.spec.evaluation import FoldsBy
 
 Blocks = NDArray[np.int16]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.spec.model import Evaluate
+from runner.spec.evaluation import Evaluate
 from runner.stages.bootstrap import intervals
 from runner.stages.class_metrics import class_metrics, class_tables, classes_shown, only_shown
 from runner.stages.metrics import evaluate_scores

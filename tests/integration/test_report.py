@@ -18,7 +18,7 @@ from runner.errors import BundleError
 from runner.files import write_json
 from runner.provenance.manifest import read_run
 from runner.report.html.job import page_of, report
-from runner.spec.model import Evaluate
+from runner.spec.evaluation import Evaluate
 from runner.stages.assess import Task, scalar_metrics, tables
 from runner.stages.class_metrics import named
 

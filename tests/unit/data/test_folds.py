@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner.data.folds import blocks_of, rows_of_fold
 from runner.errors import DataError
-from runner.spec.model import FoldsBy
+from runner.spec.evaluation import FoldsBy
 
 WAYS: tuple[FoldsBy, ...] = ("random", "stratified", "group", "time")
 

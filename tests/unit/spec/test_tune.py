@@ -10,8 +10,9 @@ import pytest
 from support import make_spec
 
 from runner.errors import SpecError
+from runner.spec.evaluation import Evaluate
 from runner.spec.identity import spec_values
-from runner.spec.model import Evaluate, Spec
+from runner.spec.model import Spec
 from runner.spec.parse import parse
 from runner.spec.sweep import Tune
 from runner.spec.trials import check_space, force_space, of_search, overrides_of_search, overrides_of_trial

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 from sklearn.calibration import calibration_curve
 
-from runner.spec.model import Evaluate
+from runner.spec.evaluation import Evaluate
 from runner.stages.assess import Task, metrics_by_group, scalar_metrics, tables
 from runner.stages.bootstrap import intervals
 from runner.stages.metrics import evaluate_scores

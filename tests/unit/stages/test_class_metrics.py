@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from runner.spec.model import Evaluate
+from runner.spec.evaluation import Evaluate
 from runner.stages.assess import Task, metrics_by_group, scalar_metrics, shared_metrics, tables
 from runner.stages.class_metrics import classes_shown, named, named_groups, named_tables
 
