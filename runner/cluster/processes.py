@@ -21,17 +21,24 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.cluster.channel import Channel, Message
 from runner.cluster.peers import PeerChannel, said_to_all
 from runner.errors import RunnerError
-from runner.spec.model import Cluster
 
 ALL_PARTIES = "all parties"  # the one child of debug mode
 CHECK_LOG = "check.log"
 START_LOG = "start.log"
 LEAVE_SECONDS = 5.0
+RESERVED = 1 << 30  # bytes that a process reserves and never holds, at most: stacks of threads
+
+
+class Bounds(NamedTuple):
+    """Child → bytes that it and its children may hold, and the cores that it may run on; who is not there: any."""
+
+    memory: Mapping[str, int] = {}
+    cores: Mapping[str, list[int]] = {}
 
 
 class Template:
@@ -61,20 +68,22 @@ class Template:
             )
         there.close()
 
-    def fork(self, children: Iterable[str], log: Path) -> Crew:
+    def fork(self, children: Iterable[str], log: Path, bounds: Bounds = Bounds()) -> Crew:  # noqa: B008 - immutable
         """Order a crew; its processes print to ``log`` until they have an order that says another place."""
         ours, theirs = {}, []
         for name in children:
             here, there = socket.socketpair()
             ours[name] = Channel(here)
             theirs.append(there)
-        crew = Crew(next(self._numbers), self._kind, self.control, ours)
+        crew = Crew(next(self._numbers), self._kind, self.control, ours, bounds.memory)
         self.control.send(
             [there.fileno() for there in theirs],
             order="fork",
             crew=crew.number,
             children=list(ours),
             log=str(log.absolute()),
+            reserve={name: memory + RESERVED for name, memory in bounds.memory.items()},
+            cores=dict(bounds.cores),
         )
         for there in theirs:
             there.close()
@@ -104,13 +113,22 @@ class Crew:
         number: what the template calls them by.
         channels: the control connection to each child, by name.
         control: that to the template.
+        memory: child → bytes that it may hold, where that is bounded.
         pids: the process id of each child that was forked.
         peers: of ``channels``, those to the drivers of other sites, which have their own children.
         faults: errors from elsewhere that end what the crew is at.
     """
 
-    def __init__(self, number: int, kind: str, control: Channel, channels: dict[str, Channel]) -> None:
+    def __init__(
+        self,
+        number: int,
+        kind: str,
+        control: Channel,
+        channels: dict[str, Channel],
+        memory: Mapping[str, int] | None = None,
+    ) -> None:
         self.number = number
+        self.memory = memory or {}
         self.peers: dict[str, PeerChannel] = {}
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         self._kind = kind
@@ -181,15 +199,3 @@ class Crew:
 
 # Fewer malloc arenas hold the workers' memory down.
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
-
-
-def conditions(cluster: Cluster) -> dict[str, str]:
-    """The environment variables that the cluster's settings come to."""
-    found = {}
-    if cluster.hash_seed is not None:
-        found["PYTHONHASHSEED"] = str(cluster.hash_seed)
-    if cluster.threads is not None:
-        pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
-        found |= dict.fromkeys(pools, str(cluster.threads))
-        found["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if cluster.threads > 1 else 'false'}"
-    return found

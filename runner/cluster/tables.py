@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.cluster.channel import Message
+from runner.cluster.limits import bounds_of
 from runner.cluster.processes import CHECK_LOG, Template
 from runner.cluster.run import Journal
 from runner.cluster.sites import Sites
@@ -47,7 +48,7 @@ class Tables:
         parties = list(spec.tables_here())
         journal.begin("validate")
         memory = {party: os.memfd_create(f"table-{party}") for party in parties}
-        crew = template.fork(parties, folder / CHECK_LOG)
+        crew = template.fork(parties, folder / CHECK_LOG, bounds_of(spec, parties))
         if sites is not None:
             with_tables = {party: peer for party, peer in sites.channels.items() if party in spec.tables()}
             crew.join(with_tables, sites.faults)

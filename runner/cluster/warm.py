@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.cluster.channel import Message
+from runner.cluster.limits import conditions
 from runner.cluster.offline import ask_forked
-from runner.cluster.processes import CHECK_LOG, START_LOG, Template, conditions
+from runner.cluster.processes import CHECK_LOG, START_LOG, Template
 from runner.cluster.run import Journal, Listener, Outcome, Pace, attest, follow
 from runner.cluster.sites import Agreement, Sites
 from runner.cluster.tables import Tables
@@ -125,10 +126,10 @@ class Cluster:
 
     def _ready_templates(self, spec: Spec, folder: Path) -> None:
         """Templates that import what the run needs."""
-        if conditions(spec.cluster) != self._conditions:
+        if conditions(spec) != self._conditions:
             self._end_workers("conditions of the cluster have changed")
             self._close_templates()
-            self._conditions = conditions(spec.cluster)
+            self._conditions = conditions(spec)
         if spec.tables() and not self._is_there("check"):
             self._start("check", folder / CHECK_LOG, _check_imports(spec))
         if not self._is_there("work"):

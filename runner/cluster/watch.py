@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import selectors
+import signal
 import time
 from collections.abc import Collection, Iterable, Iterator
 
 from runner.cluster.channel import Channel, Message
+from runner.cluster.limits import gib, held_by, too_much
 from runner.cluster.processes import START_LOG, Crew
 from runner.errors import ClusterError, RunnerError, StageError
 from runner.spec.model import Cluster
@@ -50,6 +52,7 @@ class Watch:
         self._heard: dict[str, float] = {}
         self._used: dict[str, float] = {}
         self._exit_codes: dict[str, int] = {}
+        self._held: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
         self._phase = phase
         self._selector = selectors.DefaultSelector()
@@ -70,6 +73,7 @@ class Watch:
             for key, _ in ready:
                 yield from self._read(*key.data)
             self._forgive(time.monotonic() - began)
+            self._check_memory()
             self._check_clock()
 
     def enter(self, child: str, stage: str) -> None:
@@ -157,6 +161,8 @@ class Watch:
                 fix=f"ask {name}'s operator; raise cluster.grace where the network is cut for longer",
             )
         code = self._exit_codes.get(name)
+        if code is not None and (ended := self._out_of_memory(name, code)) is not None:
+            return ended
         if code is None:
             why = "its connection broke"
         else:
@@ -167,6 +173,21 @@ class Watch:
             why=why,
             fix=f"see {self._crew.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
         )
+
+    def _check_memory(self) -> None:
+        for name, allowed in self._crew.memory.items():
+            if name in self._unfinished and name in self._crew.pids:
+                self._held[name] = max(self._held.get(name, 0), held := held_by(self._crew.pids[name]))
+                if held > allowed:
+                    raise too_much(name, self._stages[name], allowed, f"it holds {gib(held)} GiB")
+
+    def _out_of_memory(self, name: str, code: int) -> ClusterError | None:
+        """The end of a process that was refused memory, as libraries of C++ end theirs; None where it was not that."""
+        allowed = self._crew.memory.get(name)
+        if allowed is None or code != -signal.SIGABRT:
+            return None
+        held = f"it held {gib(self._held.get(name, 0))} GiB when it was last looked at, and was ended by signal 6"
+        return too_much(name, self._stages[name], allowed, f"{held}, which is how it fails where it gets no more")
 
     def _check_clock(self) -> None:
         now = time.monotonic()

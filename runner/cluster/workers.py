@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from runner.cluster.limits import bounds_of
 from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
 from runner.cluster.relay import Relay, socket_of
 from runner.cluster.run import Journal
@@ -57,7 +58,7 @@ class Workers:
         self._spus = 0
         if sites is not None and agreement is not None:
             self._relay = sites.relay(spec, agreement, Path(self._sockets.name))
-        self.crew = template.fork(self._hosts, folder / START_LOG)
+        self.crew = template.fork(self._hosts, folder / START_LOG, bounds_of(spec, self._hosts))
         if sites is not None:
             self.crew.join(sites.channels, sites.faults)
 
@@ -159,7 +160,7 @@ def _lasting_settings(spec: Spec) -> dict[str, Any]:
     cluster = msgspec.to_builtins(spec.cluster)
     return {
         "parties": msgspec.to_builtins(spec.parties),
-        "cluster": {name: cluster[name] for name in ("mode", "ports", "message_timeout", "stage_timeout")},
+        "cluster": {name: cluster[name] for name in ("mode", "ports", "message_timeout", "stage_timeout", "limits")},
         "crypto": msgspec.to_builtins(spec.crypto),
         "policy": msgspec.to_builtins(spec.policy),
         "site": msgspec.to_builtins(spec.site),

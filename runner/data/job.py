@@ -10,6 +10,7 @@ from runner.data.narrow import import_pandera
 import_pandera()
 
 from runner.cluster.channel import Channel  # noqa: E402
+from runner.cluster.limits import refused_memory  # noqa: E402
 from runner.data.builtin import ensure_builtin  # noqa: E402
 from runner.data.check import check_table  # noqa: E402
 from runner.data.identity import table_identity  # noqa: E402
@@ -44,6 +45,10 @@ def check_tables(channel: Channel) -> int:
     except RunnerError as error:
         channel.send(event="failed", party=party, stage="validate", error=error.to_dict())
         return error.code
+    except MemoryError:
+        refused = refused_memory(party, "validate")
+        channel.send(event="failed", party=party, stage="validate", error=refused.to_dict())
+        return refused.code
     except Exception as error:  # noqa: BLE001 - whatever a user's contract raises
         traceback.print_exc()
         unforeseen = DataError(

@@ -37,7 +37,7 @@ def refuse_too_large(spec: Spec, party: str, rows: int, kinds: Iterable[Any], be
     needed = rows * sum(_width(kind) for kind in columns) * COPIES + besides
     allowed = memory_for(spec)
     if needed > allowed:
-        limit = "data.max_memory" if spec.data.max_memory is not None else "the memory that is free"
+        limit = "data.max_memory" if spec.data.max_memory is not None else "free memory, or cluster.limits.memory,"
         sizes = f"it takes about {_gib(needed)} GiB, and {_gib(allowed)} GiB may be used"
         raise DataError(
             f"{party}'s table is too large: {sizes}",
@@ -73,7 +73,9 @@ def memory_for(spec: Spec) -> int:
     """Bytes that one party's table may take."""
     if spec.data.max_memory is not None:
         return int(spec.data.max_memory * GIB)
-    return int(free_memory() * SHARE / max(1, len(spec.tables_here())))
+    share = int(free_memory() * SHARE / max(1, len(spec.tables_here())))
+    limit = spec.cluster.limits.memory
+    return share if limit is None else min(share, int(limit * GIB))
 
 
 def free_memory() -> int:

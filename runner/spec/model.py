@@ -213,10 +213,18 @@ class Export(Section, frozen=True, kw_only=True):
     at: PartyName | None = None
 
 
-class Cluster(Section, frozen=True, kw_only=True):
-    """Where the parties' processes run, and how long anything may take before the run is given up.
+class Limits(Section, frozen=True, kw_only=True):
+    """What one party's process may take of its machine: ``memory`` in GiB, with its children's, and ``cores``."""
 
-    ``threads`` bounds the pools of threads in each process, ``hash_seed`` is Python's for sets of texts, and with
+    memory: Annotated[float, Meta(ge=0.5)] | None = None
+    cores: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Cluster(Section, frozen=True, kw_only=True):
+    """Where the parties' processes run, what they may take, and how long anything may before the run is given up.
+
+    ``threads`` bounds the pools of threads in each process (by default the cores of the machine, divided by the number
+    of parties on it), ``hash_seed`` is Python's for sets of texts, and with
     ``shuffle_rows`` tables are read with their rows in a random order: none of them changes a result.
     With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
     With mode ``remote`` this site runs one party: ``wait_for_peers`` seconds for the other sites to come, ``grace``
@@ -232,6 +240,7 @@ class Cluster(Section, frozen=True, kw_only=True):
     message_timeout: Seconds = 600.0
     keep_messages: bool = False
     threads: Annotated[int, Meta(ge=1)] | None = None
+    limits: Limits = field(default_factory=Limits)
     hash_seed: Annotated[int, Meta(ge=0, lt=2**32)] | None = None
     shuffle_rows: bool = False
     wait_for_peers: Seconds = 300.0

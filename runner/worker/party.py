@@ -23,6 +23,7 @@ import_secretflow()
 from secretflow.distributed.fed.exception import FedLocalError, FedRemoteError  # noqa: E402
 
 from runner.cluster.channel import Channel, Message  # noqa: E402
+from runner.cluster.limits import refused_memory  # noqa: E402
 from runner.cluster.tls import Identity  # noqa: E402
 from runner.engine.alignment import Alignments  # noqa: E402
 from runner.engine.lasting import Lasting  # noqa: E402
@@ -150,6 +151,8 @@ class _Worker:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
         if isinstance(cause, RunnerError):
             return cause, False
+        if isinstance(cause, MemoryError):
+            return refused_memory(" and ".join(self._parties), self._stage), False
         secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)
         who = " and ".join(self._parties)
         return (

@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import selectors
 import signal
@@ -101,6 +102,7 @@ class _Template:
             parent = os.getpid()
             pid = os.fork()
             if pid == 0:
+                _stay_within(order["reserve"].get(name), order["cores"].get(name))
                 self._become_child(parent, name, end, [log, *(other for other in ends.values() if other != end)])
             child = _Child(order["crew"], name, pid, os.pidfd_open(pid))
             self._children[child.watched] = child
@@ -145,6 +147,14 @@ def _die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _stay_within(memory: int | None, cores: list[int] | None) -> None:
+    """Let the kernel refuse memory beyond so many bytes, and run this process on these cores only."""
+    if memory is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
 
 
 def _name_process(name: str) -> None:

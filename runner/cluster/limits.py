@@ -1,0 +1,111 @@
+"""How much of the machine a party's process may take: memory, cores, threads.
+
+Memory is bounded twice. The driver looks at what a process holds, with its children, and ends the run with a clear
+error where that is more than the limit; and the kernel refuses (RLIMIT_DATA) what would go far beyond it at once. The
+kernel counts what is reserved, the stacks of some forty threads among it, so its bound lies higher; RLIMIT_AS, which
+counts all that the libraries map, would say nothing of what a process takes. Control groups would count what is held,
+and need rights that users seldom have.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from runner.cluster.processes import ALL_PARTIES, RESERVED, Bounds
+from runner.errors import ClusterError
+from runner.spec.model import Spec
+
+GIB = 1 << 30
+_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_HELD = ("RssAnon:", "RssShmem:", "VmSwap:")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def bounds_of(spec: Spec, children: Collection[str]) -> Bounds:
+    """What these processes may take; in debug mode one process has what all parties may."""
+    shares = {child: len(spec.parties) if child == ALL_PARTIES else 1 for child in children}
+    memory, cores = spec.cluster.limits.memory, spec.cluster.limits.cores
+    return Bounds(
+        {} if memory is None else {child: int(memory * GIB * share) for child, share in shares.items()},
+        {} if cores is None else _deal({child: cores * share for child, share in shares.items()}),
+    )
+
+
+def _deal(numbers: Mapping[str, int]) -> dict[str, list[int]]:
+    """Child → so many cores, none of them another child's as far as there are enough."""
+    there = itertools.cycle(sorted(os.sched_getaffinity(0)))
+    return {child: sorted(set(itertools.islice(there, number))) for child, number in numbers.items()}
+
+
+def held_by(pid: int) -> int:
+    """Bytes that a process and its children hold for themselves, in memory or swapped out; 0 where it is gone."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    own = sum(int(line.split()[1]) for line in lines if line.startswith(_HELD)) * 1024
+    return own + sum(held_by(int(child)) for child in children)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: of the machine, of its affinity, of its control group's quota."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def threads_of(spec: Spec) -> int:
+    """How many threads each library's pool has in one process: what is set, or a party's share of the cores."""
+    cluster = spec.cluster
+    if cluster.threads is not None:
+        return cluster.threads
+    if cluster.limits.cores is not None:
+        return cluster.limits.cores
+    sharing = len(spec.parties) if cluster.mode == "local" else 1
+    return max(1, usable_cores() // sharing)
+
+
+def conditions(spec: Spec) -> dict[str, str]:
+    """The environment variables that the cluster's settings come to; what this process was given itself stays."""
+    found: dict[str, Any] = {}
+    if spec.cluster.hash_seed is not None:
+        found["PYTHONHASHSEED"] = str(spec.cluster.hash_seed)
+    threads = threads_of(spec)
+    pools = dict.fromkeys(_POOLS, str(threads))
+    pools["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
+    if spec.cluster.threads is None:
+        pools = {name: value for name, value in pools.items() if name not in os.environ}
+    return found | pools
+
+
+def too_much(party: str, stage: str, allowed: int | None, why: str) -> ClusterError:
+    """The error of a process that would take more memory than it may, or than there is."""
+    bound = "the machine has no more" if allowed is None else f"cluster.limits.memory allows {gib(allowed)} GiB"
+    return ClusterError(
+        f"{party}'s process needs more memory than it may take",
+        where=f"party {party}, stage {stage}",
+        why=f"{why}; {bound}",
+        fix="raise cluster.limits.memory or take a larger machine; bring fewer rows or columns; a saved model can be "
+        "applied in smaller pieces (predict.chunk_rows)",
+    )
+
+
+def refused_memory(party: str, stage: str) -> ClusterError:
+    """What a process says of itself that got a MemoryError."""
+    bound, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = None if bound == resource.RLIM_INFINITY else bound - RESERVED
+    return too_much(party, stage, allowed, f"it held {gib(held_by(os.getpid()))} GiB and was refused more")
+
+
+def gib(size: int) -> str:
+    """A size in GiB, with three digits."""
+    return f"{size / GIB:.3g}"
