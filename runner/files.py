@@ -57,15 +57,26 @@ def link_below(root: Path, path: Path) -> Path | None:
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then flush it and rename it to ``path`` (mode 0600)."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = new_file(path)
     try:
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
         write(temporary)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+        put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def new_file(path: Path) -> Path:
+    """Make an empty file (mode 0600) of a temporary name beside ``path``; :func:`put_in_place` gives it that name."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Flush a file that is complete, and rename it."""
+    _flush(temporary)
+    temporary.replace(path)
+    _flush(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,8 +1,10 @@
-"""The parties' checked tables, in anonymous memory that the driver holds and never reads."""
+"""The parties' checked tables, in places that the driver holds and never reads."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,13 +17,14 @@ from runner.cluster.sites import Sites
 from runner.cluster.watch import Watch
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
+from runner.spec.pieces import obstacle
 
 
 class _Table(NamedTuple):
     """A party's checked table.
 
     Attributes:
-        memory: the descriptor of what it lies in.
+        memory: the descriptor of what it lies in: anonymous memory, or a file without a name, if it is in pieces.
         told: what its check told: its identity, and its size where the policy lets the terminal show that.
     """
 
@@ -47,7 +50,7 @@ class Tables:
         """
         parties = list(spec.tables_here())
         journal.begin("validate")
-        memory = {party: os.memfd_create(f"table-{party}") for party in parties}
+        memory = {party: _places(spec, folder, party) for party in parties}
         crew = template.fork(parties, folder / CHECK_LOG, bounds_of(spec, parties))
         if sites is not None:
             with_tables = {party: peer for party, peer in sites.channels.items() if party in spec.tables()}
@@ -56,18 +59,19 @@ class Tables:
             words = ("checked",)
             watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=False, phase=words)
             for party, channel in crew.own().items():
-                channel.send([memory[party]], **self._order(spec, folder, party))
+                channel.send(memory[party], **self._order(spec, folder, party))
             for party, message in watch.events():
                 crew.pass_on(party, message)
                 if message["event"] == "checked" and party not in crew.peers:
-                    table = self._kept[party] if message["unchanged"] else _Table(memory.pop(party), message)
+                    used = message.get("in_pieces", False)
+                    table = self._kept[party] if message["unchanged"] else _Table(memory[party].pop(used), message)
                     self._keep(party, table)
                     journal.checked(table.told)
                     if message["unchanged"]:
                         journal.outcome.reused["tables"] = sorted([*journal.outcome.reused["tables"], party])
         finally:
             crew.end()
-            for descriptor in memory.values():
+            for descriptor in itertools.chain.from_iterable(memory.values()):
                 os.close(descriptor)
         journal.end("validate")
 
@@ -101,3 +105,12 @@ class Tables:
         self._kept[party] = table
         if before is not None and before is not table:
             os.close(before.memory)
+
+
+def _places(spec: Spec, folder: Path, party: str) -> list[int]:
+    """Where the check may put the table: anonymous memory; and, if it may come in pieces, a file without a name."""
+    places = [os.memfd_create(f"table-{party}")]
+    if not obstacle(spec):
+        with tempfile.TemporaryFile(dir=folder / "parties" / party) as file:
+            places.append(os.dup(file.fileno()))
+    return places

@@ -46,9 +46,19 @@ def check_table(spec: Spec, party: str, folder: Path) -> CheckedTable:
             split without rows.
     """
     contract = build_contract(spec, party)
+    frame, source = load_table(spec, party, contract.needed(), contract.types(), contract.rename())
+    return check_rows(spec, party, contract, frame, source, folder)
+
+
+def check_rows(
+    spec: Spec, party: str, contract: Contract, frame: pl.DataFrame, source: bytes, folder: Path
+) -> CheckedTable:
+    """As :func:`check_table` does, with rows that were read already.
+
+    Args:
+        source: SHA-256 of what they were read from.
+    """
     named = columns_of(spec, party)
-    needed = None if contract.schema.strict else contract.schema.columns
-    frame, source = load_table(spec, party, needed, contract.types(), contract.rename())
     if spec.cluster.shuffle_rows:
         frame = frame.sample(fraction=1.0, shuffle=True)
     frame = contract.normalise(frame)

@@ -22,7 +22,7 @@ import copy
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -71,6 +71,10 @@ class Contract:
     def rename(self) -> dict[str, str]:
         """Name in the contract → name in the table, where that is another."""
         return {name: rules.source for name, rules in self.rules.items() if rules.source is not None}
+
+    def needed(self) -> Collection[str] | None:
+        """The columns that are to be read; None: all, where there may be no others."""
+        return None if self.schema.strict else self.schema.columns
 
     def types(self) -> dict[str, Any]:
         """Column → its polars type, where the contract says one."""

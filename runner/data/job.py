@@ -13,6 +13,7 @@ from runner.cluster.channel import Channel  # noqa: E402
 from runner.cluster.limits import refused_memory  # noqa: E402
 from runner.data.builtin import ensure_builtin  # noqa: E402
 from runner.data.check import check_table  # noqa: E402
+from runner.data.check_pieces import Size, check_in_pieces, is_read_in_pieces  # noqa: E402
 from runner.data.identity import table_identity  # noqa: E402
 from runner.data.table import write_table  # noqa: E402
 from runner.errors import DataError, RunnerError  # noqa: E402
@@ -32,7 +33,7 @@ def check_tables(channel: Channel) -> int:
     if order is None:
         return 1
     spec, party = parse(order["spec"]), order["party"]
-    (memory,) = order["descriptors"]
+    memory, *file = order["descriptors"]
     try:
         ensure_builtin(spec, party)
         shown = _may_show_size(spec, party)
@@ -40,8 +41,13 @@ def check_tables(channel: Channel) -> int:
         if identity is not None and identity == order["known"]:
             channel.send(event="checked", party=party, identity=identity, unchanged=True)
             return 0
-        table = check_table(spec, party, Path(order["folder"]) / "parties" / party)
-        write_table(table, memory)
+        folder, in_pieces = Path(order["folder"]) / "parties" / party, is_read_in_pieces(spec, party)
+        if in_pieces:
+            size = check_in_pieces(spec, party, folder, file[0])
+        else:
+            table = check_table(spec, party, folder)
+            size = Size(len(table.ids), len(table.names))
+            write_table(table, memory)
     except RunnerError as error:
         channel.send(event="failed", party=party, stage="validate", error=error.to_dict())
         return error.code
@@ -64,8 +70,9 @@ def check_tables(channel: Channel) -> int:
         party=party,
         identity=identity,
         unchanged=False,
-        rows=len(table.ids) if shown else None,
-        features=len(table.names) if shown else None,
+        in_pieces=in_pieces,
+        rows=size.rows if shown else None,
+        features=size.features if shown else None,
     )
     return 0
 

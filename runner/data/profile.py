@@ -74,13 +74,42 @@ def profile_of(columns: Columns) -> dict[str, Any]:
     return {"rows": rows, "columns": {name: _profile(column) for name, column in columns.items()}}
 
 
-def drift_of(profile: Mapping[str, Any], columns: Columns) -> dict[str, ColumnDrift]:
-    """How far columns are from a profile; columns that either does not know are left out."""
+class Tally(NamedTuple):
+    """One column's rows by the bins of a profile; those of two pieces of a table add up.
+
+    Attributes:
+        counts: rows in each bin, shape (bins,).
+        rows: with the missing ones; present: without.
+        beyond: outside of the training's range; 0 of texts.
+    """
+
+    counts: NDArray[np.int64]
+    rows: int
+    present: int
+    beyond: int
+
+    def and_of(self, other: Tally) -> Tally:
+        """The tally of both."""
+        return Tally(
+            self.counts + other.counts,
+            self.rows + other.rows,
+            self.present + other.present,
+            self.beyond + other.beyond,
+        )
+
+
+def tally(profile: Mapping[str, Any], columns: Columns) -> dict[str, Tally]:
+    """Count columns by a profile's bins; columns that either does not know are left out."""
     return {
-        name: _drift(profile["rows"], trained, columns[name])
+        name: _tally(trained, columns[name])
         for name, trained in profile["columns"].items()
         if name in columns and (columns[name].dtype == object) == ("values" in trained)
     }
+
+
+def drift_of(profile: Mapping[str, Any], tallies: Mapping[str, Tally]) -> dict[str, ColumnDrift]:
+    """How far the columns that were counted are from a profile."""
+    return {name: _drift(profile["rows"], profile["columns"][name], counted) for name, counted in tallies.items()}
 
 
 def _profile(column: NDArray[Any]) -> dict[str, Any]:
@@ -118,30 +147,33 @@ def _count(bins: Mapping[str, Any], present: NDArray[Any]) -> NDArray[np.int64]:
     return np.bincount(np.searchsorted(bins["edges"], present, side="left"), minlength=len(bins["edges"]) + 1)
 
 
-def _drift(rows: int, trained: Mapping[str, Any], column: NDArray[Any]) -> ColumnDrift:
+def _tally(trained: Mapping[str, Any], column: NDArray[Any]) -> Tally:
     present = _present(column)
-    before, now = np.array(trained["counts"], dtype=np.int64), _count(trained, present)
-    shares = trained["missing"] / max(rows, 1), 1 - len(present) / max(len(column), 1)
-    pooled = (trained["missing"] + len(column) - len(present)) / max(rows + len(column), 1)
-    spread = math.sqrt(pooled * (1 - pooled) * (1 / max(rows, 1) + 1 / max(len(column), 1)))
+    beyond = 0 if "min" not in trained else np.sum((present < trained["min"]) | (present > trained["max"]))
+    return Tally(_count(trained, present), len(column), len(present), int(beyond))
+
+
+def _drift(rows: int, trained: Mapping[str, Any], counted: Tally) -> ColumnDrift:
+    before, now = np.array(trained["counts"], dtype=np.int64), counted.counts
+    shares = trained["missing"] / max(rows, 1), 1 - counted.present / max(counted.rows, 1)
+    pooled = (trained["missing"] + counted.rows - counted.present) / max(rows + counted.rows, 1)
+    spread = math.sqrt(pooled * (1 - pooled) * (1 / max(rows, 1) + 1 / max(counted.rows, 1)))
     known = before.sum() > 0 and now.sum() > 0
     return ColumnDrift(
         psi=stability_index(before, now) if known else None,
         noise=_noise(before, now) if known else math.inf,
         missing=shares[1] - shares[0],
         missing_noise=TAIL * spread,
-        outside=_outside(trained, present, now),
+        outside=_outside(trained, counted),
     )
 
 
-def _outside(trained: Mapping[str, Any], present: NDArray[Any], now: NDArray[np.int64]) -> float | None:
-    if not len(present):
+def _outside(trained: Mapping[str, Any], counted: Tally) -> float | None:
+    if not counted.present:
         return None
     if "values" in trained:
-        return float(now[-1] / len(present)) if trained["complete"] else None
-    if "min" not in trained:
-        return None
-    return float(np.mean((present < trained["min"]) | (present > trained["max"])))
+        return float(counted.counts[-1] / counted.present) if trained["complete"] else None
+    return counted.beyond / counted.present if "min" in trained else None
 
 
 def stability_index(before: NDArray[np.int64], now: NDArray[np.int64]) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -77,6 +78,35 @@ def measure_table(
     _Reader(spec, party, columns, dict(types), {**spec.data.tables[party].source.rename, **rename}).measure()
 
 
+def count_rows(
+    spec: Spec, party: str, columns: Collection[str] | None, types: Mapping[str, Any], rename: Mapping[str, str]
+) -> int:
+    """About how many rows ``party``'s files hold; 0 where they are no files. Args and errors: :func:`load_table`'s."""
+    reader = _Reader(spec, party, columns, dict(types), {**spec.data.tables[party].source.rename, **rename})
+    return 0 if spec.data.is_drawn() or reader.is_query() else reader.count()
+
+
+def read_pieces(
+    spec: Spec,
+    party: str,
+    columns: Collection[str] | None,
+    types: Mapping[str, Any],
+    rename: Mapping[str, str],
+    rows: int,
+) -> Iterator[pl.DataFrame]:
+    """The table of ``party``'s files, about so many rows at a time, in the order of the files.
+
+    Args and errors are those of :func:`load_table`.
+    """
+    reader = _Reader(spec, party, columns, dict(types), {**spec.data.tables[party].source.rename, **rename})
+    return reader.pieces(rows)
+
+
+def digest_of_source(spec: Spec, party: str) -> bytes:
+    """SHA-256 of the files of ``party``'s table."""
+    return files_digest(find_files(spec.data.tables[party].path or "", party))
+
+
 class _Reader:
     def __init__(
         self,
@@ -111,18 +141,45 @@ class _Reader:
         elif self._source.sql is None:
             self._read(find_files(self._path, self._party), rows=False)
 
+    def is_query(self) -> bool:
+        return self._source.sql is not None
+
+    def count(self) -> int:
+        files = find_files(self._path, self._party)
+        form = self._format(files)
+        with self._told(files, form):
+            if form in ("csv", "jsonl"):
+                return size_of_text(files, form, [], self._source.csv)[0]
+            return size_of(files, form, self._together([self._scan(file, form) for file in files]), self._source.csv)[0]
+
+    def pieces(self, rows: int) -> Iterator[pl.DataFrame]:
+        files = find_files(self._path, self._party)
+        form = self._format(files)
+        with self._told(files, form):
+            table = self._together([self._arranged(self._scan(file, form)) for file in files])
+            all_rows, kinds, besides = size_of(files, form, table, self._source.csv)
+            self._refuse_too_large(min(rows, all_rows), kinds, besides)
+            for frame in table.collect_batches(chunk_size=rows, maintain_order=True):
+                yield self._emptied(frame)
+
     def _measure_drawn(self) -> None:
         kinds = [pl.Float64()] * (len(feature_numbers(self._spec, self._party)) + 2)
         self._refuse_too_large(self._spec.data.rows or 0, kinds)
 
     def _read(self, files: tuple[TableFile, ...], *, rows: bool = True) -> pl.DataFrame:
         form = self._format(files)
-        try:
+        with self._told(files, form):
             if form in ("csv", "jsonl"):  # before the files are gone through
                 self._refuse_too_large(*size_of_text(files, form, list(self._types.values()), self._source.csv))
             table = self._together([self._arranged(self._scan(file, form)) for file in files])
             self._refuse_too_large(*size_of(files, form, table, self._source.csv))
             return table.collect() if rows else pl.DataFrame()
+
+    @contextmanager
+    def _told(self, files: tuple[TableFile, ...], form: Format) -> Iterator[None]:
+        """Tell what polars says of the files in words without their values."""
+        try:
+            yield
         except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
             if form in ("csv", "jsonl") and isinstance(error, pl.exceptions.ComputeError):
                 raise self._explain(files, form) from None

@@ -7,6 +7,7 @@ import hmac
 import io
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,7 +83,7 @@ class CheckedTable:
 
     def id_digest(self, key: bytes) -> str:
         """Keyed SHA-256 of the ordered ids: equal at two parties if and only if they have the same ids."""
-        return _keyed(key, str(self.ids.dtype.kind).encode(), *(str(value).encode() for value in self.ids.tolist()))
+        return digest_of_ids(key, [self.ids])
 
     def with_rows(self, rows: NDArray[np.intp]) -> CheckedTable:
         """These rows only, in this order."""
@@ -128,21 +129,30 @@ class CheckedTable:
 
 def write_table(table: CheckedTable, descriptor: int) -> None:
     """Put a table into anonymous memory, as Arrow IPC."""
+    whole = to_arrow(table)
+    with io.FileIO(descriptor, "wb", closefd=False) as memory, pa.ipc.new_stream(memory, whole.schema) as stream:
+        stream.write_table(whole)
+
+
+def to_arrow(table: CheckedTable) -> pa.Table:
+    """The same as one Arrow table."""
     arrays = {"ids": table.ids, "test": table.test}
     arrays |= {name: part for name in _OF_ROWS if (part := getattr(table, name)) is not None}
     whole = pa.table({name: pa.array(_plain(part)) for name, part in arrays.items()})
     for name, column in zip(table.names, table.columns.columns, strict=True):
         whole = whole.append_column(_COLUMN + name, column)
-    whole = whole.replace_schema_metadata({_ABOUT: _about(table), _SOURCE: table.source.hex()})
-    with io.FileIO(descriptor, "wb", closefd=False) as memory, pa.ipc.new_stream(memory, whole.schema) as stream:
-        stream.write_table(whole)
+    return whole.replace_schema_metadata({_ABOUT: _about(table), _SOURCE: table.source.hex()})
 
 
 def read_table(descriptor: int) -> CheckedTable:
     """Take a table out of anonymous memory, and give the memory back."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     with io.FileIO(descriptor, "rb", closefd=True) as memory, pa.ipc.open_stream(memory) as stream:
-        whole = stream.read_all()
+        return from_arrow(stream.read_all())
+
+
+def from_arrow(whole: pa.Table) -> CheckedTable:
+    """The inverse of :func:`to_arrow`."""
     about = json.loads(whole.schema.metadata[_ABOUT])
     return CheckedTable(
         ids=_array(whole["ids"]),
@@ -174,7 +184,24 @@ def _about(table: CheckedTable) -> bytes:
     return json.dumps(about | classes).encode()
 
 
+def digest_of_ids(key: bytes, pieces: Iterable[NDArray[np.generic]]) -> str:
+    """Keyed SHA-256 of ids in their order, in however many pieces they come."""
+    return _keyed_all(key, _words(pieces))
+
+
+def _words(pieces: Iterable[NDArray[np.generic]]) -> Iterator[bytes]:
+    for number, ids in enumerate(pieces):
+        if number == 0:
+            yield str(ids.dtype.kind).encode()
+        for value in ids.tolist():
+            yield str(value).encode()
+
+
 def _keyed(key: bytes, *parts: bytes) -> str:
+    return _keyed_all(key, parts)
+
+
+def _keyed_all(key: bytes, parts: Iterable[bytes]) -> str:
     mac = hmac.new(key, digestmod=hashlib.sha256)
     for part in parts:
         mac.update(len(part).to_bytes(8, "big"))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.data.pieces import Pieces
 from runner.data.place import contract_path
 from runner.data.table import CheckedTable
 from runner.files import file_digest, make_private_dir, write_json
@@ -36,6 +37,7 @@ class Site:
         facts: stage → what → digest of what the stage worked with and made, under the party's key: what a repeated run
             is compared by.
         original: the folder of the run that this one repeats, or None.
+        pieces: its table, where it is gone through in pieces; ``checked`` is then the one that is at hand.
     """
 
     party: str
@@ -46,6 +48,7 @@ class Site:
     checked: CheckedTable | None
     facts: dict[str, dict[str, str]] = field(default_factory=dict)
     original: Path | None = None
+    pieces: Pieces | None = None
     _prepared: tuple[Preparation, NDArray[np.float64]] | None = None
 
     @property
@@ -54,6 +57,16 @@ class Site:
         if self.checked is None:
             raise AssertionError(f"{self.party} brought no table to this run")
         return self.checked
+
+    @property
+    def rows_to_predict(self) -> int:
+        """How many rows its table holds out, or, to apply a model, has."""
+        return int(self.table.test.sum()) if self.pieces is None else self.pieces.rows
+
+    def id_digests(self, *keys: bytes) -> list[str]:
+        """Digests of the ids of all its rows, under each key."""
+        table = self.table
+        return [table.id_digest(key) for key in keys] if self.pieces is None else self.pieces.id_digests(*keys)
 
     @property
     def preparation(self) -> Preparation:
@@ -78,6 +91,16 @@ class Site:
         self.checked = table
         self.forget_preparation()
 
+    def turn_to(self, piece: CheckedTable) -> None:
+        """Go on with this piece of the table; its features are made as those of the piece before.
+
+        Raises:
+            UnfitColumns: where a column has what the preparation does not allow.
+        """
+        preparation = self.preparation
+        self.use_table(piece)
+        self.prepare_with(preparation)
+
     def forget_preparation(self) -> None:
         """Have no features, until another preparation is given."""
         self._prepared = None
@@ -93,7 +116,12 @@ class Site:
         self.facts.setdefault("align", {})["table"] = self.table.digest(self.derive("table"))
 
     def note(self, stage: str, what: str, content: bytes) -> None:
-        """Keep the digest of something that this party worked with or made in a stage."""
+        """Keep the digest of something that this party worked with or made in a stage.
+
+        Of a table in pieces, it is that of what was noted of the pieces before, and of this.
+        """
+        if self.pieces is not None:
+            content = self.facts.get(stage, {}).get(what, "").encode() + content
         digest = hmac.new(self.derive("facts"), content, hashlib.sha256).hexdigest()
         self.facts.setdefault(stage, {})[what] = digest
 
@@ -117,7 +145,7 @@ def open_site(
     spec: Spec,
     party: str,
     folder: Path,
-    table: CheckedTable | None,
+    table: CheckedTable | Pieces | None,
     emit: Callable[..., Any],
     original: Path | None = None,
 ) -> Site:
@@ -134,9 +162,11 @@ def open_site(
     if keys.repeats_another:
         emit(event="notice", text=f"{party}: seeds and digest keys are those of {original}, made with another key")
     audit = AuditLog(own / "audit.jsonl", keys.derive("audit"))
-    site = Site(party, own, keys, audit, emit, table, original=original)
-    if table is not None:
+    pieces = table if isinstance(table, Pieces) else None
+    checked = next(iter(table)) if isinstance(table, Pieces) else table
+    site = Site(party, own, keys, audit, emit, checked, original=original, pieces=pieces)
+    if table is not None and checked is not None:
         site.facts["validate"] = {"table": table.digest(site.derive("table"))}
-        site.note("validate", "file", table.source)
+        site.note("validate", "file", checked.source)
         site.note("validate", "contract", file_digest(contract_path(spec.data.contract_of(party))))
     return site

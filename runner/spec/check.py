@@ -21,6 +21,7 @@ from runner.spec.check_task import check_checkpoints, check_task
 from runner.spec.check_tracking import check_tracking
 from runner.spec.check_tune import check_tune
 from runner.spec.model import PLAIN_SCHEMES, RESERVED_NAMES, Spec
+from runner.spec.pieces import check_pieces
 from runner.spec.policy import ALL, RECIPIENT_KINDS
 from runner.spec.suggest import advise, require_known
 
@@ -52,6 +53,7 @@ def check(spec: Spec) -> None:
     check_budget(spec)
     check_output(spec)
     check_predict(spec)
+    check_pieces(spec)
     _check_sgb(spec)
     _check_crypto(spec)
     check_drift(spec)

@@ -27,8 +27,9 @@ def spec_digest(spec: Spec) -> str:
 
     Left out: where outputs go, where the parties keep their keys, and what decides how a run is carried out and not
     what it computes: the cluster section (a test holds ``local`` and ``debug`` to the same model bits), checkpoints,
-    going on from one, and the report; and the budget of privacy, which lets a run start or stops it. With
-    ``cluster=remote`` it is the same at all sites: what is a site's own, such as where its table lies, does not count.
+    going on from one, the pieces in which a table is predicted, and the report; and the budget of privacy, which lets a
+    run start or stops it. With ``cluster=remote`` it is the same at all sites: what is a site's own, such as where its
+    table lies, does not count.
     """
     return hashlib.sha256(canonical_json(identity_values(spec))).hexdigest()
 
@@ -39,6 +40,7 @@ def identity_values(spec: Spec) -> dict[str, Any]:
     for name in HOW_NOT_WHAT:
         values.pop(name, None)
     values["data"].pop("max_memory", None)
+    del values["predict"]["chunk_rows"]
     del values["policy"]["privacy"]
     values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()  # a check has the identity of the run that it checks
@@ -54,6 +56,7 @@ def evaluation_digest(spec: Spec) -> str:
     for name in (*HOW_NOT_WHAT, "policy", "explain", "evaluate", "export"):
         del values[name]
     del values["data"]["max_memory"]
+    del values["predict"]["chunk_rows"]
     values["parties"] = sorted(values["parties"])
     values["task"] = spec.task.to_run()
     return hashlib.sha256(canonical_json(values)).hexdigest()

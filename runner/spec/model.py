@@ -172,11 +172,13 @@ class Predict(Section, frozen=True, kw_only=True):
 
     ``open_to_label_holder``: SGB's way, the label holder sees the scores. ``sealed``: inside SPU, opened to the
     recipients only. ``complete``: the whole model goes to ``at``, which predicts alone on a table with all features.
-    ``auto``: open where the label holder may see scores, else sealed.
+    ``auto``: open where the label holder may see scores, else sealed. With ``chunk_rows`` a table is read, checked and
+    predicted so many rows at a time; by default only one of more than a million rows is. No score changes by it.
     """
 
     mode: Literal["auto", "open_to_label_holder", "sealed", "complete"] = "auto"
     at: PartyName | None = None
+    chunk_rows: Annotated[int, Meta(ge=1)] | None = None
 
 
 class Explain(Section, frozen=True, kw_only=True):

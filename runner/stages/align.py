@@ -153,8 +153,10 @@ def _require_same_ids(context: Context) -> None:
     key = context.nonce.encode()
 
     def describe(site: Site) -> str:
-        site.note("align", "ids", site.table.id_digest(site.derive("ids")).encode())
-        return f"{len(site.table.ids)} {site.table.id_digest(key)}"
+        own, shared = site.id_digests(site.derive("ids"), key)
+        site.note("align", "ids", own.encode())
+        rows = len(site.table.ids) if site.pieces is None else site.pieces.rows
+        return f"{rows} {shared}"
 
     found = context.gate.exchange(context.everywhere(describe), stage="align", kind="ids", form=IDS)
     if len(set(found.values())) > 1:

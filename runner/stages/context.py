@@ -57,6 +57,12 @@ class Context:
         return self.connect_spu()
 
     @property
+    def pieces(self) -> int:
+        """The number of pieces in which the rows are predicted, the same at every party; 0: all at once."""
+        pieces = next(iter(self.sites.values())).pieces
+        return 0 if pieces is None else pieces.count
+
+    @property
     def holder(self) -> PYU:
         """The label holder's device."""
         return self.devices[self.spec.label.holder]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from runner.data.drift import Finding, judge
-from runner.data.profile import ColumnDrift, drift_of, feature_columns, profile_of
+from runner.data.profile import ColumnDrift, Tally, drift_of, feature_columns, profile_of, tally
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.files import write_json
@@ -36,9 +36,8 @@ def compare_with_training(site: Site, profile: Mapping[str, Any] | None, limits:
     if profile is None:
         site.emit(event="notice", text=f"{site.party}: the model has no profile of its training rows to find drift by")
         return
-    rows = site.table.test
-    drifts = drift_of(profile, feature_columns(site.table, rows))
-    findings = judge(drifts, limits, int(np.sum(rows)), profile["rows"])
+    drifts = drift_of(profile, _counted_rows(site, profile))
+    findings = judge(drifts, limits, site.rows_to_predict, profile["rows"])
     _report(site, profile, drifts, findings, limits)
     counted = _counted(findings)
     path = site.folder / DRIFT_FILE
@@ -49,11 +48,20 @@ def compare_with_training(site: Site, profile: Mapping[str, Any] | None, limits:
             why=counted,
             fix=f"train anew, or raise the threshold; {site.party} finds which features in {path}",
         )
-    judged = min(int(np.sum(rows)), profile["rows"]) >= limits.min_rows
+    judged = min(site.rows_to_predict, profile["rows"]) >= limits.min_rows
     if not judged and any(getattr(limits, f"{measure}_fail") is not None for measure in MEASURES):
         site.emit(event="notice", text=f"{site.party}: drift is not judged: fewer rows than drift.min_rows; see {path}")
     if findings:
         site.emit(event="notice", text=f"{site.party}: its table has drifted since the training: {counted}; see {path}")
+
+
+def _counted_rows(site: Site, profile: Mapping[str, Any]) -> dict[str, Tally]:
+    """The rows to predict, counted by the profile's bins, piece after piece."""
+    found: dict[str, Tally] = {}
+    for piece in site.pieces or [site.table]:
+        counted = tally(profile, feature_columns(piece, piece.test))
+        found = {name: found[name].and_of(one) if name in found else one for name, one in counted.items()}
+    return found
 
 
 def _counted(findings: Sequence[Finding]) -> str:
@@ -74,7 +82,7 @@ def _report(
     beyond: dict[str, list[str]] = {}
     for finding in findings:
         beyond.setdefault(finding.feature, []).append(finding.threshold)
-    rows = int(np.sum(site.table.test))
+    rows = site.rows_to_predict
     report = {
         "rows": rows,
         "training_rows": profile["rows"],

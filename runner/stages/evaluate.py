@@ -25,7 +25,7 @@ from runner.stages.context import Context
 from runner.stages.floors import require_rows
 from runner.stages.labels import Labels, join_labels
 from runner.stages.multiclass import names_at, numbered_as
-from runner.stages.predict import Scores
+from runner.stages.predict import Scores, scores_at
 from runner.stages.release import released_rows
 
 METRICS_FILE = "metrics.json"
@@ -73,7 +73,7 @@ def assess(context: Context, scores: Scores, labels: Labels | None) -> tuple[PYU
         labels: as for :func:`evaluate`.
     """
     spec, evaluator = context.spec, str(context.spec.evaluator())
-    at_evaluator = _scores_at(context, scores, evaluator)
+    at_evaluator = scores_at(context, scores, evaluator)
     if spec.label.predict == SAME:
         truth = (labels or join_labels(context, "evaluate")).value
     else:
@@ -133,12 +133,6 @@ def _write(what: str, file: str) -> Callable[[Site, dict[str, Any]], None]:
 
 def _numbered(*, truth: bool) -> Any:
     return lambda site, names: numbered_as(names, site, truth)
-
-
-def _scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
-    if isinstance(scores.value, PYUObject) and scores.value.device.party == evaluator:
-        return scores.value
-    return scores.opened_to(context, evaluator, stage="evaluate", form="score")
 
 
 def _task(spec: Spec) -> Task:

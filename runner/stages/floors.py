@@ -41,12 +41,12 @@ def require_training_rows(context: Context) -> None:
 
 def require_test_rows(context: Context) -> None:
     """Every party refuses, by its own floor and count, metrics of too few rows: no party knows another's floor."""
-    _require_everywhere(context, "a metric", lambda site: int(site.table.test.sum()))
+    _require_everywhere(context, "a metric", lambda site: site.rows_to_predict)
 
 
 def require_batch(context: Context) -> None:
     """Every party refuses, by its own floor and count, to predict fewer rows than ``min_batch``."""
-    _require_everywhere(context, "a prediction on a batch", lambda site: int(site.table.test.sum()), "min_batch")
+    _require_everywhere(context, "a prediction on a batch", lambda site: site.rows_to_predict, "min_batch")
 
 
 def _require_everywhere(

@@ -21,7 +21,7 @@ from runner.prepare.preparation import Preparation
 from runner.stages.context import Context
 from runner.stages.drift import PROFILE, compare_with_training
 from runner.stages.multiclass import OneVsRest
-from runner.stages.prepare import apply_preparation, preparation_of
+from runner.stages.prepare import apply_preparation, preparation_of, turn_to
 from runner.stages.secret import restore
 from runner.stages.signing import exchange_signatures
 from runner.stages.trees import assemble
@@ -162,6 +162,8 @@ def _make_features(site: Site, part: dict[str, Any], *, tells: bool) -> None:
     if extra and tells:
         site.emit(event="notice", text=f"{site.party}: {extra} of its columns are not in the model, and are not used")
     apply_preparation(site, preparation)
+    for piece in site.pieces or ():  # all are looked at before a score of one is computed
+        turn_to(site, piece)
 
 
 def _refuse_shared_names(site: Site, preparations: Sequence[Preparation]) -> None:

@@ -20,6 +20,7 @@ from runner.stages.import_model import import_model
 from runner.stages.labels import Labels, join_labels
 from runner.stages.load import collect_parts, load, own_parts
 from runner.stages.noise import protect_labels
+from runner.stages.pieces import predict_in_pieces
 from runner.stages.predict import Scores, deliver_predictions
 from runner.stages.prepare import forget_preparations, prepare
 from runner.stages.release import pay_for_outputs
@@ -84,11 +85,14 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             forget_preparations(context)
         case "load":
             progress.model = _load(context)
+        case "predict" if context.pieces:
+            progress.scores = predict_in_pieces(context, _made(progress.model), _scorer(context))
         case "predict":
             progress.scores = _scorer(context)(context, _made(progress.model))
             deliver_predictions(context, progress.scores, progress.labels)
         case "evaluate":
-            evaluate(context, _made(progress.scores), progress.labels)
+            if context.spec.evaluator() is not None:
+                evaluate(context, _made(progress.scores), progress.labels)
         case "export":
             export(context, _made(progress.model))
 

@@ -14,7 +14,7 @@ from secretflow.device import PYUObject, SPUObject
 
 from runner.data.ids import split_ids
 from runner.engine.site import Site
-from runner.files import write_atomically
+from runner.files import new_file, put_in_place, write_atomically
 from runner.policy.audit import payload_bytes
 from runner.policy.flows import OWN
 from runner.privacy.choose import label_noise
@@ -62,7 +62,37 @@ class Scores:
         return context.at(recipient, lambda site, values: self.finish(np.asarray(values).reshape(-1)), opened)
 
 
-def deliver_predictions(context: Context, scores: Scores, labels: Labels | None = None) -> None:
+class GrowingFiles:
+    """Files of predictions, one a folder, that grow piece by piece and have their names when they are whole."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, tuple[Path, parquet.ParquetWriter]] = {}
+
+    def add(self, folder: Path, table: pa.Table) -> None:
+        """Add rows to the folder's file; all have the columns of the first."""
+        if folder not in self._open:
+            path = new_file(folder / PREDICTIONS)
+            self._open[folder] = path, parquet.ParquetWriter(path, table.schema)
+        _, writer = self._open[folder]
+        writer.write_table(table.cast(writer.schema))
+
+    def finish(self, folder: Path) -> None:
+        """Give the folder's file its name, if it has one."""
+        if folder in self._open:
+            path, writer = self._open.pop(folder)
+            writer.close()
+            put_in_place(path, folder / PREDICTIONS)
+
+    def drop(self) -> None:
+        """Remove what has no name."""
+        for path, writer in self._open.values():
+            writer.close()
+            path.unlink(missing_ok=True)
+
+
+def deliver_predictions(
+    context: Context, scores: Scores, labels: Labels | None = None, written: GrowingFiles | None = None
+) -> None:
     """Write each recipient's predictions, in the form that the policy gives it, in its own folder.
 
     ``predictions.parquet`` has the id; the score (float32: a probability for logistic, else the predicted value), the
@@ -72,6 +102,7 @@ def deliver_predictions(context: Context, scores: Scores, labels: Labels | None 
     Args:
         scores: of the rows to predict.
         labels: the joined training label, where this run has trained; it is the label holder's ``label`` column.
+        written: what the predictions of a piece are added to; None: these are all.
     """
     effects = []
     for recipient in context.spec.prediction_recipients():
@@ -83,8 +114,15 @@ def deliver_predictions(context: Context, scores: Scores, labels: Labels | None 
         if isinstance(joined, SPUObject):
             joined = None
         names = None if scores.names is None else names_at(context, scores.names, recipient, "predict")
-        effects.append(context.at(recipient, _write(context.spec, form), received, joined, names))
+        effects.append(context.at(recipient, _write(context.spec, form, written), received, joined, names))
     context.gate.finish(effects)
+
+
+def scores_at(context: Context, scores: Scores, evaluator: str) -> PYUObject:
+    """The scores, to be compared with labels, at the evaluator."""
+    if isinstance(scores.value, PYUObject) and scores.value.device.party == evaluator:
+        return scores.value
+    return scores.opened_to(context, evaluator, stage="evaluate", form="score")
 
 
 def _opened(context: Context, scores: Scores, recipient: str, form: Form) -> PYUObject:
@@ -140,7 +178,7 @@ def _shape(form: Form, decimals: int, k: int) -> Callable[[Site, Any], Any]:
     return shape
 
 
-def _write(spec: Spec, form: Form) -> Any:
+def _write(spec: Spec, form: Form, written: GrowingFiles | None) -> Any:
     """A function that writes predictions (with ``own_rows``, of the recipient's own rows)."""
     id_columns, own_rows = spec.data.id_columns(), spec.policy.predictions.own_rows
     has_whole_label = spec.label.mode in ("single", "row_sharded")
@@ -162,7 +200,7 @@ def _write(spec: Spec, form: Form) -> Any:
         ids = table.ids[told]
         site.note("predict", "ids", payload_bytes(ids))
         site.note("predict", form, b"".join(payload_bytes(column) for column in result.values()))
-        columns = {**split_ids(ids, id_columns), **result}
+        columns: dict[str, Any] = {**split_ids(ids, id_columns), **result}
         # A party's own column is the label itself, or that of its rows; of a joint or secret label it is an input only.
         own = table.label if has_whole_label else None
         label = next((known for known in (table.truth, joined, own) if known is not None), None)
@@ -171,6 +209,10 @@ def _write(spec: Spec, form: Form) -> Any:
             label = np.asarray(classes)[label.astype(int)]
         if label is not None and form != "top_k":
             columns["label"] = pa.array(label[rows], from_pandas=True)  # a row without a label: null
+
+        if written is not None:
+            written.add(site.folder, pa.table(columns))
+            return
 
         def fill(path: Path) -> None:
             parquet.write_table(pa.table(columns), path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from runner.data.table import CheckedTable
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.files import canonical_json, write_json
@@ -55,6 +56,18 @@ def apply_preparation(site: Site, preparation: Preparation) -> None:
     """
     try:
         site.prepare_with(preparation)
+    except UnfitColumns as unfit:
+        raise unfit_error(site, unfit) from None
+
+
+def turn_to(site: Site, piece: CheckedTable) -> None:
+    """Go on with this piece of the party's table.
+
+    Raises:
+        DataError: where a column has what the preparation does not allow.
+    """
+    try:
+        site.turn_to(piece)
     except UnfitColumns as unfit:
         raise unfit_error(site, unfit) from None
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from runner.bundle.layout import bundle_folder, find_run
 from runner.cluster.channel import Message
-from runner.data.table import COUNTS, read_table
+from runner.data.pieces import open_table
+from runner.data.table import COUNTS
 from runner.engine.alignment import Alignment
 from runner.engine.lasting import Lasting
 from runner.engine.site import Site, open_site
@@ -95,7 +96,7 @@ class Job:
         for site in self._sites.values():
             state_privacy(site, spec, grants.get(site.party))
             if site.checked is not None:
-                write_json(site.folder / COUNTS, site.table.counts())
+                write_json(site.folder / COUNTS, (site.pieces or site.table).counts())
         clean = self._lasting.settle()
         self._sent = self._lasting.sent()
         facts = {party: site.facts for party, site in self._sites.items()}
@@ -109,7 +110,7 @@ class Job:
         original = Path(self._order["original"]) if self._order["original"] else None
         memory = iter(self._order.get("descriptors", ()))
         for party in self._parties:
-            table = read_table(next(memory)) if party in spec.tables() else None
+            table = open_table(next(memory), spec) if party in spec.tables() else None
             self._sites[party] = open_site(spec, party, self._folder, table, self._emit, original)
 
     def _connect_spu(self, spec: Spec) -> Any:
