@@ -8,6 +8,7 @@ import msgspec
 from omegaconf import DictConfig
 
 from runner.cluster.offline import ask_parties
+from runner.errors import SpecError
 from runner.keys.pki import (
     AUTHORITY,
     AUTHORITY_KEY,
@@ -28,10 +29,17 @@ def make_keys(config: DictConfig, request: Request) -> None:
     """Let a party make its keys and a certificate request, in a process of its own; print what is for whom.
 
     Raises:
-        SpecError: for a party that is none, or has no key file.
+        SpecError: where nobody is named, or a party that is none, or has no key file.
         DataError: where a key that is there is none, or can be read by others.
     """
-    parties, party = to_parties(config), str(request.keygen.party)
+    parties, party = to_parties(config), request.keygen.party or config.self_party
+    if party is None:
+        raise SpecError(
+            "keygen.party is not given",
+            where="keygen.party",
+            why="each party's keys are its own",
+            fix=f"set keygen.party to one of {', '.join(sorted(parties))}, or self_party, as for a run",
+        )
     require_known(party, parties, "keygen.party")
     order = {
         "order": "keygen",

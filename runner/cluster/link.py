@@ -27,9 +27,10 @@ import msgspec
 
 from runner.cluster.background import HANDSHAKE, Background, Door, Streams
 from runner.cluster.channel import DESCRIPTORS, Channel
-from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason
+from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, is_refusal, listening, reason
 from runner.errors import ClusterError
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
+from runner.spec.site import address_of
 
 LONGEST_LINE = 1 << 23  # bytes of one message: a manifest with its digests is far shorter
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
@@ -123,6 +124,8 @@ class Links:
             here, there = socket.socketpair()
             there.setblocking(False)
             self._lines[party] = _Line(party, there)
+            if party > self._party:
+                self._lines[party].trouble = f"no call from there has come to port {self.port} here yet"
             channels[party] = Channel(here)
         door = Door(
             self._background, self._listener, self._credentials, LONGEST_LINE, self._admit, self._refuse_stranger
@@ -156,7 +159,8 @@ class Links:
                         f"{' and '.join(line.party for line in missing)} did not come",
                         where=", ".join(f"parties.{line.party}.address" for line in missing),
                         why="; ".join(f"{self._whereabouts(line.party)}: {line.trouble}" for line in missing),
-                        fix="ask its operator to type the same command; raise cluster.wait_for_peers to wait longer",
+                        fix="ask who is missing to type the same command; see that addresses are right at all sites, "
+                        "and that no firewall stands between; raise cluster.wait_for_peers to wait longer",
                     )
                 if waited:
                     for line in missing:
@@ -173,7 +177,7 @@ class Links:
 
     def _whereabouts(self, party: str) -> str:
         peer = self._peers[party]
-        return f"{peer.host}:{peer.port}"
+        return address_of(peer.host, peer.port)
 
     async def _call(self, line: _Line) -> None:
         """Connect to a peer, again and again until the links are closed; more slowly while it does not answer."""
@@ -197,12 +201,10 @@ class Links:
                     await self._converse(line, reader, writer)
             except ssl.SSLCertVerificationError as error:
                 self._refuse(line, peer.host, await self._look_at(line.party, peer) or [error.verify_message])
-            except ConnectionRefusedError as error:
-                self._note(line, reason(error))
-                if line.session is not None:  # it was there, and nothing listens there now: its driver has ended
-                    self._give_up(line, "its driver has ended")
             except (OSError, asyncio.TimeoutError) as error:
                 self._note(line, reason(error))
+                if is_refusal(error) and line.session is not None:  # it was there: its driver has ended
+                    self._give_up(line, "its driver has ended")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import re
 import socket
 import ssl
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import NamedTuple
 from cryptography import x509
 
 from runner.errors import ClusterError
+
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
 
 
 class Credentials(NamedTuple):
@@ -71,12 +76,26 @@ def certificate_of(writer: asyncio.StreamWriter) -> x509.Certificate:
 
 def reason(error: BaseException) -> str:
     """Why a connection failed; no text that a peer sent."""
-    if isinstance(error, asyncio.TimeoutError):
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
         return "no answer in time"
     if isinstance(error, ssl.SSLCertVerificationError):
         return str(error.verify_message)
     if isinstance(error, ssl.SSLError):
         return str(error.reason or error).lower().replace("_", " ")
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, socket.gaierror):
+        return f"the host's name is not known here ({error.strerror})"
+    if is_refusal(error):
+        return "nothing listens there"
+    if isinstance(error, OSError) and (number := next(iter(_numbers(error)), None)) is not None:
+        return os.strerror(number)
     return type(error).__name__
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a host answered that nothing listens there, at each of its addresses."""
+    return isinstance(error, OSError) and set(_numbers(error)) == {errno.ECONNREFUSED}
+
+
+def _numbers(error: OSError) -> list[int]:
+    """The system's, which asyncio tells in a text alone where a host has several addresses."""
+    return [error.errno] if error.errno is not None else [int(number) for number in _NUMBER.findall(str(error))]

@@ -25,6 +25,7 @@ from runner.cluster.mutual_tls import Credentials, certificate_of, client_contex
 from runner.errors import RunnerError, SecurityError
 from runner.files import PRIVATE_DIR
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
+from runner.spec.site import address_of
 
 Service = Literal["spu", "psi", "psi-done"]
 Folder = Annotated[str, msgspec.Meta(pattern=r"^(spu-)?[0-9]{1,9}\Z")]  # of a link's sockets, within the crew's
@@ -124,7 +125,8 @@ class Relay:
             try:
                 far_reader, far_writer = await self._call(folder, service, peer)
             except OSError as error:
-                self._warn(f"the link to {peer} cannot be opened: {reason(error)}")
+                at = self._peers[peer]
+                self._warn(f"the link to {peer} at {address_of(at.host, at.port)} cannot be opened: {reason(error)}")
                 writer.close()
                 return
             await _both(_copy(reader, far_writer), _copy(far_reader, writer), (writer, far_writer))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from runner.cluster.channel import Message
 from runner.cluster.processes import ALL_PARTIES, Crew
+from runner.cluster.site import as_reached
 from runner.cluster.watch import Watch
 from runner.errors import SecurityError, Stopped
 from runner.policy.decide import Decision
@@ -139,7 +140,7 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
         return name in (spec.label.holder, ALL_PARTIES) and stages.trains()
 
     for name, message in watch.events():
-        workers.pass_on(name, message)
+        workers.pass_on(name, as_reached(spec, message))
         match message["event"]:
             case "listening":
                 meeting.arrive(name, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runner.cluster.channel import Message
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials
 from runner.errors import SpecError
@@ -25,6 +26,23 @@ def credentials_of(spec: Spec) -> Credentials:
 def listen_of(spec: Spec) -> tuple[str, int]:
     """Host and first port where this site listens."""
     return host_and_port(spec.site.listen or str(spec.parties[_self_of(spec)].address))
+
+
+def reached_at(spec: Spec, port: int) -> int:
+    """Where the others reach what listens on ``port`` here.
+
+    It is as far from the party's address as ``port`` is from where this site listens: a router in between may shift
+    a site's ports, all of them alike.
+    """
+    first = listen_of(spec)[1]
+    return port + host_and_port(str(spec.parties[_self_of(spec)].address))[1] - first if first else port
+
+
+def as_reached(spec: Spec, message: Message) -> Message:
+    """What a worker reports, with its port as other sites have to dial it."""
+    if not spec.is_remote() or message["event"] != "listening":
+        return message
+    return {**message, "port": reached_at(spec, message["port"])}
 
 
 def peers_of(spec: Spec) -> dict[str, Peer]:

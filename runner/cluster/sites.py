@@ -23,7 +23,7 @@ from runner.cluster.link import Links
 from runner.cluster.mutual_tls import Credentials, listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
-from runner.cluster.site import credentials_of, listen_of, peers_of
+from runner.cluster.site import credentials_of, listen_of, peers_of, reached_at
 from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
@@ -109,7 +109,7 @@ class Sites:
             "crew": crew,
             "denied": [list(flow) for flow in denied],
             "share": secrets.token_hex(32),
-            "links": self._relay_listener.getsockname()[1],
+            "links": reached_at(spec, self._relay_listener.getsockname()[1]),
         }
         for channel in self.channels.values():
             channel.send(**ours)

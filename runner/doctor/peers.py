@@ -11,10 +11,12 @@ from runner.cluster.link import Links, Peer
 from runner.cluster.site import credentials_of, listen_of, peers_of
 from runner.doctor.findings import Finding, failed, failure, passed, warning
 from runner.doctor.machine import PACKAGES
+from runner.doctor.ports import held_open, unreachable
 from runner.doctor.talk import ANSWER, Heard, Silence, Talk
 from runner.errors import RunnerError
 from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values, shown
+from runner.spec.site import PORTS, address_of
 
 SLOW = 0.1  # seconds there and back: a training waits for thousands of answers
 NARROW = 1e6  # bytes a second
@@ -36,7 +38,7 @@ def look_at_peers(
     except RunnerError as error:
         yield failure("peers", error)
         return
-    with links:
+    with held_open(listen_of(spec), str(spec.self_party)), links:
         channels = links.open(peers, wait, tell, partly=True)
         missing = links.missing()
         for party, trouble in missing.items():
@@ -48,9 +50,12 @@ def look_at_peers(
         there = {party: channel for party, channel in channels.items() if party not in missing}
         own, values = {name: versions.get(name, "not there") for name in PACKAGES}, shared_values(spec)
         with ThreadPoolExecutor(max_workers=max(1, len(there))) as pool:
+            # First the ports: the peer holds them open until the talk is over.
+            closed = {party: pool.submit(unreachable, peers[party].host, peers[party].port) for party in there}
             talks = {party: pool.submit(_talk, channel, own, values, wait) for party, channel in there.items()}
             for party, talk in talks.items():
                 yield from judge_peer(str(spec.self_party), party, peers[party], own, values, talk.result())
+                yield judge_ports(party, closed[party].result())
 
 
 def _talk(channel: Channel, versions: Mapping[str, str], values: Mapping[str, Any], wait: float) -> Heard | Silence:
@@ -58,6 +63,19 @@ def _talk(channel: Channel, versions: Mapping[str, str], values: Mapping[str, An
         return Talk(channel).hold(versions, values, wait + ANSWER)
     except Silence as silence:
         return silence
+
+
+def judge_ports(peer: str, closed: Mapping[str, str]) -> Finding:
+    """What is said of the ports after a peer's first one.
+
+    Args:
+        closed: address → why it cannot be reached.
+    """
+    check = f"{peer}: ports"
+    if closed:
+        told = "; ".join(f"{address}: {why}" for address, why in closed.items())
+        return failed(check, told, f"let {peer}'s firewall, and this site's, pass all {PORTS} ports of the site")
+    return passed(check, "those for the workers' channel and for links can be reached, too")
 
 
 def judge_peer(
@@ -68,11 +86,12 @@ def judge_peer(
     Args:
         versions, values: this site's.
     """
+    address = address_of(at.host, at.port)
     if isinstance(heard, Silence):
-        yield failed(f"{peer}: connection", f"{at.host}:{at.port}: {heard}", "type task=doctor at both sites at once")
+        yield failed(f"{peer}: connection", f"{address}: {heard}", "type task=doctor at both sites at once")
         return
     pinned = "with the pinned key" if at.pin is not None else "of any key that the authority vouches for"
-    yield passed(f"{peer}: connection", f"{at.host}:{at.port}, mutual TLS, its certificate {pinned}")
+    yield passed(f"{peer}: connection", f"{address}, mutual TLS, its certificate {pinned}")
     yield _versions(peer, versions, heard.hello.versions)
     error = disagreement(party, peer, values, heard.hello.values)
     yield (

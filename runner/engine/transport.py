@@ -22,6 +22,7 @@ from secretflow.distributed.fed.exception import FedRemoteError
 from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
 from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 
+from runner.cluster.reach import require_reachable
 from runner.cluster.tls import Identity
 from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
@@ -60,7 +61,10 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
     def start(self) -> None:
         """Listen, tell the others where, wait until all listen (a message sent too early would be lost), connect."""
         self.port = self._listen()
-        self._connect(self.meet(self.port))
+        peers = self.meet(self.port)
+        for party, address in peers.items():
+            require_reachable(self._party_name, party, address)
+        self._connect(peers)
 
     def begin_job(self, more_types: Names, keep: Path | None) -> None:
         """Go on with another job: count anew, and take what its messages may hold besides the types of SGB."""

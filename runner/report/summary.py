@@ -73,8 +73,8 @@ def _export(spec: Spec, model: str, folder: Path) -> list[str]:
 
 
 FLAGS = ("--config-dir", "-cd")
-ABOUT_KEYS = ("parties", "outputs", "self_party", "site", "cluster=remote")
-ABOUT_PARTIES = (*ABOUT_KEYS, "data", "align", "policy", "cluster", "experiment")
+ABOUT_KEYS = ("parties", "outputs", "self_party", "site", "cluster=remote", "experiment")
+ABOUT_PARTIES = (*ABOUT_KEYS, "data", "align", "policy", "cluster")
 ENGINES = {"sgb": "SGB", "ss_xgb": "SS-XGB"}
 
 

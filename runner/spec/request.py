@@ -52,7 +52,7 @@ Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]+\Z")]
 
 
 class Keygen(Section, frozen=True, kw_only=True):
-    """Whose keys are made; names and addresses of its machine besides the party's own name, for its certificate."""
+    """Whose keys are made (by default, this site's); names and addresses of its machine, for its certificate."""
 
     party: PartyName | None = None
     hosts: tuple[Host, ...] = ()
@@ -99,14 +99,14 @@ KEYS = tuple(name for name in Request.__struct_fields__ if name != SWEEP)  # tho
 OF_REQUEST = ("task=", *(f"{key}=" for key in KEYS), *(f"{key}." for key in KEYS), f"{SWEEP}=", "hydra.")
 # What else each task heeds; reproduce looks at the others itself.
 HEEDED: dict[str, tuple[str, ...]] = {
-    "verify": ("parties", "outputs=", "site", "self_party=", "cluster=remote"),
-    "rekey": ("parties", "outputs="),
-    "ledger": ("parties", "outputs="),
+    "verify": ("parties", "outputs=", "experiment="),
+    "rekey": ("parties", "outputs=", "experiment="),
+    "ledger": ("parties", "outputs=", "experiment="),
     "diff": (),
     "report": (),
     "summary": (),
     "infer_schema": ("parties", "outputs=", "data", "label", "experiment="),
-    "keygen": ("parties", "outputs="),
+    "keygen": ("parties", "outputs=", "experiment="),
     "pki": (),
 }
 OF_SITE = ("site", "self_party=", "cluster=")  # whose site this is may be said with every task
@@ -122,11 +122,10 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "diff": ("run", "other"),
     "summary": ("sweep",),
     "rekey": ("rekey",),
-    "keygen": ("keygen",),
     "pki": ("pki",),
 }
 # Of a section that a task needs, the setting that has no default.
-NEEDED_OF = {"rekey": "party", "keygen": "party", "pki": "folder"}
+NEEDED_OF = {"rekey": "party", "pki": "folder"}
 
 
 def refuse_unheeded(task: str, overrides: Iterable[str]) -> None:
@@ -187,6 +186,7 @@ _BESIDES = {
     "infer_schema": ("infer", "include_values"),
     "ledger": ("ledger",),
     "doctor": ("doctor",),
+    "keygen": ("keygen",),
 }
 
 

@@ -31,3 +31,8 @@ def host_and_port(address: str) -> tuple[str, int]:
     """``host:port`` in its two parts; the brackets round an IPv6 address are taken off."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def address_of(host: str, port: int) -> str:
+    """``host:port``, with brackets round an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

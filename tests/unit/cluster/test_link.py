@@ -236,8 +236,15 @@ def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:
     with pytest.raises(ClusterError) as raised:
         bob.open({"alice": Peer("127.0.0.1", 1)}, seconds=1.2)
     assert raised.value.what == "alice did not come"
-    assert "127.0.0.1:1: connect" in str(raised.value.why).lower()
+    assert raised.value.why == "127.0.0.1:1: nothing listens there"
     assert any(line.startswith("waiting for alice at 127.0.0.1:1") for line in bob.told)
+
+
+def test_who_should_call_is_told_with_the_port_that_it_should_call(site: Callable[..., Site]) -> None:
+    alice = site("alice")
+    with pytest.raises(ClusterError) as raised:
+        alice.open({"bob": Peer("::1", 1)}, seconds=0.2)
+    assert raised.value.why == f"[::1]:1: no call from there has come to port {alice.links.port} here yet"
 
 
 def test_those_that_come_are_enough_where_that_is_asked(site: Callable[..., Site]) -> None:

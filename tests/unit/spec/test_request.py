@@ -133,7 +133,7 @@ def test_settings_of_a_run_are_refused_where_nothing_is_run(task: str) -> None:
 
 
 def test_where_keys_are_is_heeded_by_those_who_use_them() -> None:
-    where = ["parties=ours", "++parties.alice.key_env=KEY", "outputs=elsewhere"]
+    where = ["parties=ours", "++parties.alice.key_env=KEY", "outputs=elsewhere", "experiment=ours"]
     refuse_unheeded("verify", where)
     refuse_unheeded("rekey", where)
     with pytest.raises(SpecError, match="parties=ours"):
@@ -143,7 +143,6 @@ def test_where_keys_are_is_heeded_by_those_who_use_them() -> None:
 @pytest.mark.parametrize(
     ("task", "changes", "where"),
     [
-        ("keygen", {}, "keygen"),
         ("keygen", {"keygen": {"party": "alice", "hosts": ["not a host"]}}, "keygen.hosts[0]"),
         ("pki", {"pki": {"sign": ["a.csr"]}}, "pki"),
         ("pki", {"pki": {"folder": "ca", "days": 0}}, "pki.days"),
