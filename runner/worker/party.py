@@ -90,6 +90,7 @@ class _Worker:
             self._lasting.settle()
         else:
             self._channel.send(event="done", **told)
+            self._stage = "attest"
             self._channel.send(event="attested", signatures=job.attest(self._await("attest")["manifest"]))
         del job
         self._lasting.forget()

@@ -1,4 +1,4 @@
-"""Whatever happens to a site's processes, all sites end in time and say why: each fault, each stage and each party once.
+"""Whatever happens to a site's processes, all sites end in time and say why: each fault, stage and party at least once.
 
 ``faults.table`` tries all of them with each other.
 """
