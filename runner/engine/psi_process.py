@@ -44,7 +44,7 @@ def main(arguments: dict[str, Any]) -> NoReturn:
 
 
 def _log(arguments: dict[str, Any]) -> RunLog:
-    if arguments["log"] is None:
+    if arguments.get("log") is None:
         return RunLog(None, How(), process="psi")
     path, how, run = arguments["log"]
     log = RunLog(Path(path), How(*how), process="psi", party=arguments["party"], run=run)
