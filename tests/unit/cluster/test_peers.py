@@ -12,7 +12,16 @@ import pytest
 
 from runner.cluster.channel import Channel
 from runner.cluster.peers import MOST_EARLY, PeerChannel, told
-from runner.errors import PolicyError, RunnerError, SecurityError, Stopped
+from runner.errors import (
+    BundleError,
+    ClusterError,
+    DataError,
+    PolicyError,
+    RunnerError,
+    SecurityError,
+    StageError,
+    Stopped,
+)
 
 ERROR = {"type": "DataError", "what": "no", "where": "party bob", "why": "it is so", "fix": "ask"}
 
@@ -81,3 +90,23 @@ def test_any_error_can_be_told_and_heard(ends: tuple[PeerChannel, socket.socket]
     assert re.match(r"one \[31mtwo x+\Z", again.what)
     assert "secret" not in str(again)
     assert "/home" not in str(again)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "heard"),
+    [
+        (DataError, "bob's column 'income' cannot be a feature", "bob's column '…' cannot be a feature"),
+        (DataError, """bob's column "it's odd" holds no numbers""", "bob's column '…' holds no numbers"),
+        (DataError, r"""bob's column 'a\' "b\' c' holds no numbers""", "bob's column '…' holds no numbers"),
+        (DataError, "bob's table breaks its contract", "bob's table breaks its contract"),
+        (DataError, "1,203 rows of bob2 have no label", "… rows of bob2 have no label"),
+        (DataError, "it takes about 1.5 GiB, and 0.2 GiB may be used", "it takes about … GiB, and … GiB may be used"),
+        (StageError, "bob failed in stage 'train'", "bob failed in stage 'train'"),
+        (BundleError, "bob's bundle has format 'made by Ann'", "bob's bundle has format '…'"),
+        (ClusterError, "port 7201 of bob is taken", "port 7201 of bob is taken"),
+    ],
+)
+def test_others_are_told_no_column_and_no_count(kind: type[RunnerError], what: str, heard: str) -> None:
+    error = kind(what, where="data.tables.bob, income", why="income is odd", fix="mend income")
+    assert told(error.to_dict(), "bob", "validate")["what"] == heard
+    assert "income" not in str(told(error.to_dict(), "bob", "validate"))
