@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -18,6 +19,7 @@ from runner.cluster.run import Listener, Outcome, Pace
 from runner.cluster.warm import Cluster
 from runner.errors import RunnerError, SecurityError, Stopped
 from runner.files import link_below
+from runner.logs import FOLDER, RunLog
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
 from runner.provenance.manifest import build_manifest, describe_run, write_manifest
@@ -70,6 +72,7 @@ def carry_out(
     list_run = partial(track, folder, spec, tell, sweep_folder is not None)
     try:
         with (
+            _log(spec, folder, console) as log,
             _telling_how_to_go_on(spec, folder, typed["overrides"], console),
             nullcontext(cluster) if cluster is not None else Cluster(lasting=False) as processes,
             nullcontext(listener) if listener is not None else Terminal(spec, console) as told,
@@ -81,7 +84,7 @@ def carry_out(
                 manifest.update(build_manifest(spec, typed, hashed, outcome, folder))
                 return manifest
 
-            outcome = processes.run(spec, decisions, folder, told, describe, original, pace)
+            outcome = processes.run(spec, decisions, folder, told, describe, original, pace, log)
         manifest["signatures"] = outcome.signatures
         write_manifest(folder, manifest)
     except RunnerError as error:
@@ -116,6 +119,29 @@ def _make_reports(folder: Path, manifest: Mapping[str, Any], console: Console, c
 
 def _note(console: Console, text: str) -> None:
     console.print(f"note: {text}", highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _log(spec: Spec, folder: Path, console: Console) -> Iterator[RunLog]:
+    """The driver's structured log; after a failure, print where all logs are."""
+    log = RunLog(folder / FOLDER / "driver.jsonl", spec.log.how(), process="driver", party=spec.self_party)
+    began = time.monotonic()
+    log.write("begun", "the run has begun", task=spec.task.to_run(), mode=spec.cluster.mode, folder=folder)
+    state = "failed"
+    try:
+        with log.instead_of_terminal():
+            yield log
+        state = "done"
+    except BaseException as error:
+        state = "interrupted" if isinstance(error, KeyboardInterrupt) else state
+        log.failed(error)
+        run = f", run {log.run}" if log.run is not None else ""
+        logs = f"{folder}/{FOLDER} and {folder}/parties/<name>{run}"
+        console.print(f"\nLogs         {logs}", highlight=False, soft_wrap=True, markup=False)
+        raise
+    finally:
+        log.write("ended", f"the run is {state}", state=state, seconds=round(time.monotonic() - began, 3))
+        log.close()
 
 
 @contextmanager

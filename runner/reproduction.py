@@ -31,7 +31,7 @@ from runner.spec.request import OF_REQUEST, Condition, Request
 from runner.spec.sweep import Tracking
 
 # Where a run is carried out, and where keys are kept, is no part of what was run.
-NO_CHANGE = ("outputs=", "parties.", "cluster.", "report.")
+NO_CHANGE = ("outputs=", "parties.", "cluster.", "report.", "log.")
 
 
 def reproduce_run(overrides: Sequence[str], request: Request) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from runner.cluster.channel import Channel, Message
 from runner.errors import SecurityError
 from runner.spec.base import PartyName
+from runner.spec.model import Stage
 
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,30}\Z")]
@@ -176,17 +177,32 @@ class PeerChannel(Channel):
 
 
 def told(error: Mapping[str, Any], party: str, stage: str) -> dict[str, str]:
-    """An error as other sites may read it: what happened, at whom and in which stage; no path, no cause in detail.
+    """An error as other sites may read it: what happened, at whom and in which stage.
+
+    No path and no cause in detail; of a party's table and model, no name of a column and no count either.
 
     Args:
         party, stage: of the site that tells it; what it was itself told of a third party keeps that one's.
     """
     kind = str(error["type"])
     place = _PLACE.fullmatch(str(error["where"]))
+    what = re.sub(f"[{_UNREADABLE}]+", " ", str(error["what"]))
+    if kind in _OF_DATA:
+        what = _NUMBER.sub("…", _QUOTED.sub(_unless_stage, what))
     return {
         "type": "ClusterError" if kind == "Stopped" else kind,
-        "what": re.sub(f"[{_UNREADABLE}]+", " ", str(error["what"]))[:LONGEST],
+        "what": what[:LONGEST],
         "where": place[0] if place else f"party {party}, stage {stage}",
         "why": f"it was told by the site of {party}",
         "fix": f"ask {place[1] if place else party}'s operator: the terminal there says why, and what to do",
     }
+
+
+_OF_DATA = ("DataError", "StageError", "BundleError")
+_QUOTED = re.compile(r"(?<!\w)(['\"])(.*)\1(?!\w)")  # up to the last quotation mark: a name may have some in it
+_NUMBER = re.compile(r"(?<![\w.])\d[\d.,]*(?!\w)")
+_STAGES = {*get_args(Stage), "agree", "validate", "open", "attest", "start"}
+
+
+def _unless_stage(quoted: re.Match[str]) -> str:
+    return quoted[0] if quoted[2] in _STAGES else "'…'"

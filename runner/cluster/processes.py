@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from runner.cluster.channel import Channel, Message
 from runner.cluster.peers import PeerChannel, said_to_all
 from runner.errors import RunnerError
+from runner.logs import How, structured
 
 ALL_PARTIES = "all parties"  # the one child of debug mode
 CHECK_LOG = "check.log"
@@ -46,16 +47,28 @@ class Template:
 
     Attributes:
         control: the control connection to it: it takes orders to fork, and reports how its children ended.
+        pid: its process id.
+
+    Args:
+        log: where it prints to.
+        how: of the structured log beside that; None: it has none.
     """
 
     def __init__(
-        self, kind: str, log: Path, preload: Iterable[str] = (), environment: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        log: Path,
+        preload: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
+        how: How | None = None,
     ) -> None:
         self._kind = kind
         self._numbers = itertools.count()
         here, there = socket.socketpair()
         self.control = Channel(here)
         arguments = {"kind": kind, "preload": list(preload), "control": there.fileno()}
+        if how is not None:
+            arguments |= {"log": str(structured(log).absolute()), "how": how}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "runner.worker", json.dumps(arguments)],
@@ -67,6 +80,7 @@ class Template:
                 env={**os.environ, **_ENVIRONMENT, **(environment or {})},
             )
         there.close()
+        self.pid: int = self._process.pid
 
     def fork(self, children: Iterable[str], log: Path, bounds: Bounds = Bounds()) -> Crew:  # noqa: B008 - immutable
         """Order a crew; its processes print to ``log`` until they have an order that says another place."""
@@ -139,7 +153,7 @@ class Crew:
     def log_of(self, child: str) -> str:
         """The log of a child, relative to the run folder."""
         if self._kind == "check":
-            return CHECK_LOG
+            return f"parties/{child}/{CHECK_LOG}"
         return "debug.log" if child == ALL_PARTIES else f"parties/{child}/worker.log"
 
     def cpu_seconds(self, child: str) -> float:

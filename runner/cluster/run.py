@@ -59,6 +59,7 @@ class Outcome:
             started anew.
         decisions: with sites of other organisations, what may flow, their parties' grants counted in; else None.
         machines: with such sites, party → what its machine is.
+        run: the run's name in the logs, which is the same at all sites.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Outcome:
     reused: dict[str, Any] = field(default_factory=dict)
     decisions: tuple[Decision, ...] | None = None
     machines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    run: str | None = None
 
 
 class Journal:

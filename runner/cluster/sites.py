@@ -59,6 +59,7 @@ class Sites:
 
     Args:
         notice: told what the operator of this site should know.
+        warn: told of connections that were refused.
 
     Attributes:
         party: this site's.
@@ -66,19 +67,19 @@ class Sites:
         faults: errors that were found in other threads, and end the run.
     """
 
-    def __init__(self, spec: Spec, notice: Callable[[str], None]) -> None:
+    def __init__(self, spec: Spec, notice: Callable[[str], None], warn: Callable[[str], None]) -> None:
         if spec.self_party is None:
             raise AssertionError("the spec lets remote mode run with self_party only")
         self.party = spec.self_party
         self.credentials = credentials_of(spec)
-        self._notice = notice
+        self._warn = warn
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         host, port = listen_of(spec)
         limits = spec.cluster
         self._relay_listener = listening((host, port + 2 if port else 0), self.party)
         with contextlib.ExitStack() as undo:
             undo.callback(self._relay_listener.close)
-            self._links = undo.enter_context(Links(self.party, self.credentials, (host, port), limits.grace, notice))
+            self._links = undo.enter_context(Links(self.party, self.credentials, (host, port), limits.grace, warn))
             opened = self._links.open(peers_of(spec), limits.wait_for_peers, notice)
             undo.pop_all()
         self.channels = {party: PeerChannel(party, channel) for party, channel in opened.items()}
@@ -141,7 +142,7 @@ class Sites:
             {"psi": spec.party_order(), "spu": sorted(spec.parties)},  # SecretFlow sorts the nodes of an SPU
             sockets,
             agreement.session,
-            self._notice,
+            self._warn,
             self.faults.put,
         )
 

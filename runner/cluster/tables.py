@@ -59,7 +59,7 @@ class Tables:
             words = ("checked",)
             watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=False, phase=words)
             for party, channel in crew.own().items():
-                channel.send(memory[party], **self._order(spec, folder, party))
+                channel.send(memory[party], **self._order(spec, folder, party, journal))
             for party, message in watch.events():
                 crew.pass_on(party, message)
                 if message["event"] == "checked" and party not in crew.peers:
@@ -90,7 +90,7 @@ class Tables:
             os.close(table.memory)
         self._kept.clear()
 
-    def _order(self, spec: Spec, folder: Path, party: str) -> dict[str, Any]:
+    def _order(self, spec: Spec, folder: Path, party: str, journal: Journal) -> dict[str, Any]:
         known = self._kept[party].told["identity"] if party in self._kept else None
         return {
             "order": "check",
@@ -98,6 +98,9 @@ class Tables:
             "spec": spec_values(spec),
             "folder": str(folder),
             "known": known,
+            "log": str(folder / "parties" / party / CHECK_LOG),
+            "logs": spec.log.how(),
+            "run": journal.outcome.run,
         }
 
     def _keep(self, party: str, table: _Table) -> None:

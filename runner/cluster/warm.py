@@ -9,12 +9,14 @@ cluster, the encryption or the policy.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from runner.cluster.channel import Message
 from runner.cluster.limits import conditions
+from runner.cluster.logged import Logged
 from runner.cluster.offline import ask_forked
 from runner.cluster.processes import CHECK_LOG, START_LOG, Template
 from runner.cluster.run import Journal, Listener, Outcome, Pace, attest, follow
@@ -23,6 +25,7 @@ from runner.cluster.tables import Tables
 from runner.cluster.workers import Workers
 from runner.errors import Stopped
 from runner.files import make_private_dir
+from runner.logs import How, RunLog, run_id
 from runner.policy.decide import Decision, denied_by, require, with_denials
 from runner.spec.model import Cluster as Limits
 from runner.spec.model import Spec
@@ -43,6 +46,7 @@ class Cluster:
         self._workers: Workers | None = None
         self._sites: Sites | None = None
         self._ended_by = ""
+        self._log = RunLog(None, How(), process="driver")
 
     def __enter__(self) -> Cluster:
         return self
@@ -59,6 +63,7 @@ class Cluster:
         describe: Callable[[Outcome], dict[str, Any]],
         original: Path | None = None,
         pace: Pace | None = None,
+        log: RunLog | None = None,
     ) -> Outcome:
         """Run ``spec`` in ``folder``. Where it fails, none of its processes is left behind.
 
@@ -68,6 +73,7 @@ class Cluster:
             original: the folder of the run that this one repeats.
             pace: is asked, with the number of trees that the run has grown, before each tree but the first whether to
                 go on.
+            log: the driver's structured log; None: there is none.
 
         Raises:
             SpecError, PolicyError: where other sites were given something else, or their parties' grants deny a flow.
@@ -78,16 +84,19 @@ class Cluster:
         """
         for party in spec.parties_here():
             make_private_dir(folder / "parties" / party)
-        journal = Journal(listener)
+        self._log = log or RunLog(None, How(), process="driver")
+        logged = Logged(listener, self._log)
+        journal = Journal(logged)
         journal.outcome.reused |= {"processes": False, "keys": False, "tables": [], "alignment": False}
         try:
             self._ready_templates(spec, folder)
-            agreement = self._agree(spec, decisions, journal)
+            agreement = self._agree(spec, decisions, journal, logged)
+            nonce = secrets.token_hex(32) if agreement is None else agreement.session
+            self._name_run(nonce, journal, agreement)
             workers = self._prepare(spec, folder, journal, agreement)
             if spec.tables():
                 self._tables.check(spec, folder, self._templates["check"], journal, self._sites)
             journal.begin("open")
-            nonce = None if agreement is None else agreement.session
             with workers.job(spec, folder, self._tables, journal, original, pace is not None, nonce):
                 if not self._lasting:
                     self._tables.drop()
@@ -131,20 +140,28 @@ class Cluster:
             self._close_templates()
             self._conditions = conditions(spec)
         if spec.tables() and not self._is_there("check"):
-            self._start("check", folder / CHECK_LOG, _check_imports(spec))
+            self._start("check", folder / CHECK_LOG, _check_imports(spec), spec.log.how())
         if not self._is_there("work"):
             self._end_workers("the process that they were forked from is gone")
-            self._start("work", folder / START_LOG)
+            self._start("work", folder / START_LOG, how=spec.log.how())
         if self._workers is not None and (why := self._workers.misfit(spec)):
             self._end_workers(why)
 
-    def _agree(self, spec: Spec, decisions: Sequence[Decision], journal: Journal) -> Agreement | None:
+    def _name_run(self, nonce: str, journal: Journal, agreement: Agreement | None) -> None:
+        """Give the run its name, by which the logs of all its processes, at all sites, are found."""
+        self._log.run = journal.outcome.run = run_id(nonce)
+        for template in self._templates.values():
+            template.control.send(order="name", run=self._log.run)
+        if agreement is not None:
+            journal.listener.notice(f"this run is {self._log.run} in the logs of all sites")
+
+    def _agree(self, spec: Spec, decisions: Sequence[Decision], journal: Journal, logged: Logged) -> Agreement | None:
         """With sites of other organisations: connect, and compare what all were given."""
         if not spec.is_remote():
             return None
         journal.begin("agree")
         if self._sites is None:
-            self._sites = Sites(spec, journal.listener.notice)
+            self._sites = Sites(spec, logged.notice, logged.warn)
         crew = "" if self._workers is None else self._workers.name
         agreement = self._sites.agree(spec, crew, denied_by(decisions, self._sites.party))
         journal.outcome.machines = agreement.machines
@@ -175,10 +192,11 @@ class Cluster:
     def _is_there(self, kind: str) -> bool:
         return kind in self._templates and self._templates[kind].is_there()
 
-    def _start(self, kind: str, log: Path, preload: tuple[str, ...] = ()) -> None:
+    def _start(self, kind: str, log: Path, preload: tuple[str, ...] = (), how: How | None = None) -> None:
         if kind in self._templates:
             self._templates[kind].close()
-        self._templates[kind] = Template(kind, log, preload, self._conditions)
+        self._templates[kind] = template = Template(kind, log, preload, self._conditions, how)
+        self._log.write("process", f"the {kind} template was started", kind=kind, template=template.pid)
 
     def _close_templates(self) -> None:
         for template in self._templates.values():

@@ -118,6 +118,7 @@ class Workers:
                 nonce=nonce,
                 crew=self.name,
                 listen=None if listen is None else [listen[0], listen[1] and listen[1] + 1],
+                logs=spec.log.how(),
                 identity=self._identities[name]._asdict() if self._identities else None,
                 log=self.crew.log_of(name),
                 sockets=str(sockets),

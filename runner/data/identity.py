@@ -14,7 +14,7 @@ from runner.spec.model import Spec
 
 # What no check heeds. All else of the spec counts, so that a new setting does until it is known not to matter.
 NOT_HEEDED = (
-    *("crypto", "policy", "align", "train", "report", "export", "drift", "cluster", "sweep"),
+    *("crypto", "policy", "align", "train", "report", "log", "export", "drift", "cluster", "sweep"),
     *("tune", "tracking", "model", "roles", "resume", "import_from", "outputs", "parties"),
 )
 

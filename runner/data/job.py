@@ -17,6 +17,7 @@ from runner.data.check_pieces import Size, check_in_pieces, is_read_in_pieces  #
 from runner.data.identity import table_identity  # noqa: E402
 from runner.data.table import write_table  # noqa: E402
 from runner.errors import DataError, RunnerError  # noqa: E402
+from runner.logs import How, RunLog, print_to, structured  # noqa: E402
 from runner.policy.decide import decide  # noqa: E402
 from runner.policy.grants import load_grants  # noqa: E402
 from runner.spec.model import Spec  # noqa: E402
@@ -34,11 +35,16 @@ def check_tables(channel: Channel) -> int:
         return 1
     spec, party = parse(order["spec"]), order["party"]
     memory, *file = order["descriptors"]
+    print_to(Path(order["log"]))
+    log = RunLog(structured(Path(order["log"])), How(*order["logs"]), process="check", party=party, run=order["run"])
+    log.stage = "validate"
+    log.write("begun", "the check of the table has begun")
     try:
         ensure_builtin(spec, party)
         shown = _may_show_size(spec, party)
         identity = table_identity(spec, party, shown)
         if identity is not None and identity == order["known"]:
+            log.write("checked", "the table is the one that was checked before")
             channel.send(event="checked", party=party, identity=identity, unchanged=True)
             return 0
         folder, in_pieces = Path(order["folder"]) / "parties" / party, is_read_in_pieces(spec, party)
@@ -49,22 +55,26 @@ def check_tables(channel: Channel) -> int:
             size = Size(len(table.ids), len(table.names))
             write_table(table, memory)
     except RunnerError as error:
+        log.failed(error)
         channel.send(event="failed", party=party, stage="validate", error=error.to_dict())
         return error.code
     except MemoryError:
         refused = refused_memory(party, "validate")
+        log.failed(refused)
         channel.send(event="failed", party=party, stage="validate", error=refused.to_dict())
         return refused.code
     except Exception as error:  # noqa: BLE001 - whatever a user's contract raises
         traceback.print_exc()
+        log.failed(error)
         unforeseen = DataError(
             f"{party}'s table could not be checked",
             where=f"data.tables.{party}",
             why=f"{type(error).__name__} was raised",
-            fix="see check.log in the run folder",
+            fix=f"see parties/{party}/check.log in the run folder",
         )
         channel.send(event="failed", party=party, stage="validate", error=unforeseen.to_dict())
         return unforeseen.code
+    log.write("checked", "the table keeps its contract")
     channel.send(
         event="checked",
         party=party,

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,16 @@ from numpy.typing import NDArray
 from runner.engine.psi_process import REPORT
 from runner.errors import StageError
 from runner.files import PRIVATE_DIR
+from runner.logs import How
 from runner.spec.align import Protocol
+
+
+class LogOfParty(NamedTuple):
+    """Where a process of the party's writes its structured log, in which way, and of which run."""
+
+    path: str
+    how: How
+    run: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,13 @@ class Intersection:
 
 
 def intersect(
-    digests: Sequence[bytes], party: str, parties: Sequence[str], protocol: Protocol, sockets: Path, seconds: float
+    digests: Sequence[bytes],
+    party: str,
+    parties: Sequence[str],
+    protocol: Protocol,
+    sockets: Path,
+    seconds: float,
+    log: LogOfParty | None = None,
 ) -> Intersection:
     """Find which of ``digests`` all parties have; each party calls this in a process of its own, at the same step.
 
@@ -53,6 +69,7 @@ def intersect(
         parties: all of them, in the order that all use; the first learns the result first and tells the others.
         sockets: the run's folder for sockets, which has a short path.
         seconds: how long the whole may take.
+        log: of the process that carries it out; None: it has none.
 
     Raises:
         StageError: where the protocol fails or takes too long; the party's log has the library's words.
@@ -69,6 +86,8 @@ def intersect(
             "input": str(folder / "in.csv"),
             "output": str(folder / "out.csv"),
             "report": str(folder / REPORT),
+            "party": party,
+            "log": log,
         }
         _run(party, protocol, arguments, seconds)
         return _read(folder, digests)

@@ -19,6 +19,8 @@ import types
 from pathlib import Path
 from typing import Any, NoReturn
 
+from runner.logs import How, RunLog
+
 REPORT = "report.json"
 _PR_SET_PDEATHSIG = 1
 
@@ -31,8 +33,29 @@ def main(arguments: dict[str, Any]) -> NoReturn:
             and the paths.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # leave with the party's worker, however that ends
+    log = _log(arguments)
+    log.write("begun", "the private set intersection has begun", protocol=arguments["protocol"])
+    try:
+        _intersect(arguments, log)
+    except BaseException as error:
+        log.failed(error)
+        raise
+    os._exit(0)  # with the link still up
+
+
+def _log(arguments: dict[str, Any]) -> RunLog:
+    if arguments.get("log") is None:
+        return RunLog(None, How(), process="psi")
+    path, how, run = arguments["log"]
+    log = RunLog(Path(path), How(*how), process="psi", party=arguments["party"], run=run)
+    log.stage = "align"
+    return log
+
+
+def _intersect(arguments: dict[str, Any], log: RunLog) -> None:
     psi, libspu = _import("spu.libpsi"), _import("spu.libspu")
     link = _connect(libspu, arguments)
+    log.write("connect", "the processes of all parties are connected")
     config = psi.PsiExecuteConfig(
         protocol_conf=psi.PsiProtocolConfig(
             protocol=getattr(psi.PsiProtocol, f"PROTOCOL_{arguments['protocol'].upper()}"),
@@ -49,8 +72,8 @@ def main(arguments: dict[str, Any]) -> NoReturn:
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     Path(arguments["report"]).write_text(json.dumps(report))
+    log.write("done", "the result is there", peak_bytes=report["peak_bytes"])
     _wait_for_all(arguments)
-    os._exit(0)  # with the link still up
 
 
 def _connect(libspu: Any, arguments: dict[str, Any]) -> Any:

@@ -160,6 +160,8 @@ def make_spu(spec: Spec, sockets: Path, log: Path) -> SelfCompiledSPU:
     options = libspu.logging.LogOptions()
     options.system_log_path = str(log)
     options.log_level = libspu.logging.LogLevel.WARN
+    how = spec.log.how()
+    options.max_log_file_size, options.max_log_file_count = how.max_bytes, how.keep
     patience = int(spec.cluster.stage_timeout * 1000)  # the parties do not arrive at the same moment
     return SelfCompiledSPU(
         {

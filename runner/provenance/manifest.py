@@ -72,6 +72,7 @@ def build_manifest(
         "digest": run_digest(hashed),
         "typed": dict(typed),
         "observed": {
+            "run": outcome.run,
             "cluster": spec.cluster.mode,
             "encryption": _encryption(spec, outcome.sent),
             "sent": outcome.sent,

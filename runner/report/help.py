@@ -59,6 +59,7 @@ SECTIONS = (
     "cv",
     "evaluate",
     "report",
+    "log",
     "export",
     "drift",
     "cluster",

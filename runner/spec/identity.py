@@ -11,7 +11,10 @@ from runner.files import canonical_json
 from runner.spec.model import Spec
 from runner.spec.shared import shared_values
 
-HOW_NOT_WHAT = ("cluster", "self_party", "site", "outputs", "train", "resume", "report", "sweep", "tune", "tracking")
+HOW_NOT_WHAT = (
+    *("cluster", "self_party", "site", "outputs", "train", "resume", "report"),
+    *("log", "sweep", "tune", "tracking"),
+)
 
 NOT_TRAINING = (*HOW_NOT_WHAT, "task", "model", "roles", "predict", "explain", "evaluate", "policy")
 

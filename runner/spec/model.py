@@ -13,6 +13,7 @@ from runner.spec.base import Digits, PartyName, Seconds, Section, Share
 from runner.spec.drift import Drift
 from runner.spec.evaluation import CrossValidation, Evaluate
 from runner.spec.label import NONE, SAME, Label
+from runner.spec.log import Log
 from runner.spec.policy import ALL, Policy
 from runner.spec.prepare import Prepare
 from runner.spec.privacy import NoPrivacy, Privacy
@@ -269,6 +270,7 @@ class Spec(Section, frozen=True, kw_only=True):
     cv: CrossValidation = field(default_factory=CrossValidation)
     evaluate: Evaluate = field(default_factory=Evaluate)
     report: Report = field(default_factory=Report)
+    log: Log = field(default_factory=Log)
     export: Export = field(default_factory=Export)
     drift: Drift = field(default_factory=Drift)
     cluster: Cluster

@@ -15,7 +15,7 @@ from runner.spec.model import Spec
 from runner.spec.request import split_request
 
 OWN = ("task", "resume", "outputs")  # always this run's
-ADJUSTABLE = ("train", "cluster", "report")  # the interrupted run's, but for what was typed now
+ADJUSTABLE = ("train", "cluster", "report", "log")  # the interrupted run's, but for what was typed now
 CHOSEN_AGAIN = "experiment"  # it may stand for settings of any section
 HOW = "cluster.mode"  # not adjustable: one process or several draw stock SecretFlow's shuffles in another order
 

@@ -13,7 +13,7 @@ from runner.files import canonical_json
 from runner.spec.model import Spec
 
 # How this site carries the run out, where its things are, and who looks at its terminal.
-PRIVATE = ("outputs", "site", "self_party", "import_from", "report", "sweep", "tune", "tracking")
+PRIVATE = ("outputs", "site", "self_party", "import_from", "report", "log", "sweep", "tune", "tracking")
 OF_PARTY = ("address", "tls_pin", "public_key")
 OF_CLUSTER = ("mode",)
 ABSENT = "not there"

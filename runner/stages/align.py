@@ -14,10 +14,11 @@ from secretflow.device import PYUObject
 
 from runner.data.ids import DIGEST_BYTES, id_digests, spelling_of_ids, type_of_ids
 from runner.data.usable import require_usable
-from runner.engine.psi import intersect
+from runner.engine.psi import LogOfParty, intersect
 from runner.engine.site import Site
 from runner.errors import DataError
 from runner.files import write_json
+from runner.logs import FOLDER, run_id
 from runner.policy.flows import COMMON_ROWS, ID_DIGESTS, ID_TYPE, IDS, matching_flows
 from runner.stages.context import Context
 
@@ -91,7 +92,9 @@ def _rows_by_psi(context: Context) -> dict[str, PYUObject]:
     def find(site: Site) -> NDArray[np.intp]:
         digests = id_digests(site.table.ids, key)
         seconds = spec.cluster.stage_timeout
-        return intersect(digests, site.party, spec.party_order(), protocol, sockets, seconds).rows
+        path = site.folder.absolute() / FOLDER / "psi.jsonl"
+        log = LogOfParty(str(path), spec.log.how(), run_id(context.nonce))
+        return intersect(digests, site.party, spec.party_order(), protocol, sockets, seconds, log).rows
 
     return context.everywhere(find)
 

@@ -25,7 +25,7 @@ from runner.sweep.state import ATTEMPTS, read_state
 
 LOCK = ".lock"  # held by the process that carries out the sweep
 STATES = ("done", "running", "waiting", "stopped", "interrupted", "failed", "damaged")
-NOT_COMPARED = ("parties", "outputs", "report", "sweep", "tune", "tracking")  # sections that change no result
+NOT_COMPARED = ("parties", "outputs", "report", "log", "sweep", "tune", "tracking")  # sections that change no result
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from runner.errors import SecurityError
 from runner.files import canonical_json, file_digest, write_json
 from runner.keys.keyring import Keyring
 from runner.keys.statement import rest_digest, signed_text
+from runner.logs import FOLDER
 from runner.worker.difference import DIFFERENCES
 
 MANIFEST = "manifest.json"
 # Files that go on, are signed in another way, change with the party's key, or come of a later comparison.
 REPORT = "report.html"  # made of the results afterwards
-NOT_RESULTS = {MANIFEST, "audit.jsonl", "worker.log", "spu.log", "bundle/part.key", DIFFERENCES, REPORT}
+NOT_RESULTS = {MANIFEST, "audit.jsonl", "bundle/part.key", DIFFERENCES, REPORT}
+LOGS = ("worker.", "spu.", "check.", f"{FOLDER}/")  # with those that were set aside
 
 
 def attest(site: Site, manifest: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,5 +65,5 @@ def result_digests(folder: Path, keys: Keyring) -> dict[str, str]:
     return {
         name: hmac.new(key, file_digest(path), hashlib.sha256).hexdigest()
         for name, path in files.items()
-        if name not in NOT_RESULTS and not name.startswith("messages/")
+        if name not in NOT_RESULTS and not name.startswith(("messages/", *LOGS))
     }

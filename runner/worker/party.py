@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ from runner.engine.alignment import Alignments  # noqa: E402
 from runner.engine.lasting import Lasting  # noqa: E402
 from runner.engine.start import first_failure  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError, Stopped  # noqa: E402
+from runner.logs import How, RunLog, print_to, run_id, set_aside, structured  # noqa: E402
 from runner.worker.job import Job  # noqa: E402
 
 HEARTBEAT_SECONDS = 1.0
@@ -55,6 +57,8 @@ class _Worker:
         self._orders.put(first)
         self._stage = "start"
         self._log = str(first["log"])
+        self._readable, self._how = Path(first["folder"]) / self._log, How(*first["logs"])
+        self._events = RunLog(None, self._how, process="worker")
         identity = Identity(**first["identity"]) if first["identity"] else None
         listen = tuple(first["listen"]) if first["listen"] else None
         self._lasting = Lasting(first["crew"], identity, self._meet, _on_interrupt, listen)
@@ -62,7 +66,7 @@ class _Worker:
 
     def run(self) -> int:
         first = self._orders.get()
-        _log_to(Path(first["folder"]) / first["log"])
+        self._begin_logs(first)
         threading.Thread(target=self._watch, daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
         order = first
@@ -79,8 +83,10 @@ class _Worker:
 
     def _work(self, order: Message) -> None:
         """Carry out one job; nothing of it is left in this process, but for what later ones may use."""
-        _log_to(Path(order["folder"]) / order["log"])
+        self._begin_logs(order)
         self._stage = "start"
+        self._events.stage = "open"
+        self._events.write("begun", "the job has begun", parties=self._parties)
         alignment = self._alignments.of_job(order["alignment"], order["aligned"])
         job = Job(order, self._lasting, self._emit, self._pause if order["paced"] else None, alignment)
         try:
@@ -88,7 +94,9 @@ class _Worker:
         except Stopped as stopped:
             traceback.clear_frames(stopped.__traceback__)
             self._lasting.settle()
+            self._events.write("stopped", "the training is stopped, as the driver said")
         else:
+            self._events.write("done", "the plan is carried out", sent=told["sent"], peak_bytes=_peak_bytes())
             self._channel.send(event="done", **told)
             self._stage = "attest"
             self._channel.send(event="attested", signatures=job.attest(self._await("attest")["manifest"]))
@@ -100,6 +108,7 @@ class _Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         cause = _cause_of(error)
         traceback.print_exception(cause)
+        self._events.failed(cause)
         failure, secondary = self._explain(cause)
         self._channel.send(
             event="failed", party=self._parties[0], stage=self._stage, error=failure.to_dict(), secondary=secondary
@@ -108,8 +117,10 @@ class _Worker:
 
     def _meet(self, port: int, sequence: int) -> tuple[dict[str, str], int]:
         """Tell the driver which port was bound; go on when all parties are listening, and have let go of other jobs."""
+        self._events.write("listening", "this party listens for the others", port=port)
         self._channel.send(event="listening", port=port, sequence=sequence)
         order = self._await("connect")
+        self._events.write("connect", "all parties listen", peers=order["peers"])
         return order["peers"], order["sequence"]
 
     def _pause(self, trees: int) -> None:
@@ -123,8 +134,19 @@ class _Worker:
 
     def _emit(self, **event: Any) -> None:
         if event.get("event") == "stage" and event.get("state") == "started":
-            self._stage = event["stage"]
+            self._stage = self._events.stage = event["stage"]
+        self._note(**event)
         self._channel.send(**event)
+
+    def _note(self, event: str, **more: Any) -> None:
+        match event:
+            case "stage":
+                has = "has begun" if more["state"] == "started" else "is done"
+                self._events.write("stage", f"{more['stage']} {has}", state=more["state"])
+            case "notice":
+                self._events.write("notice", more["text"])
+            case "tree" | "fold" | "continues":
+                self._events.write(event, "the training goes on", **more)
 
     def _await(self, *expected: str) -> Message:
         message = self._orders.get()
@@ -146,7 +168,19 @@ class _Worker:
 
     def _beat(self) -> None:
         while self._channel.send(event="alive"):
+            if set_aside(self._readable, self._how):
+                print_to(self._readable)
             threading.Event().wait(HEARTBEAT_SECONDS)
+
+    def _begin_logs(self, order: Message) -> None:
+        """Write to the logs of this job from now on."""
+        self._events.close()
+        self._readable, self._how = Path(order["folder"]) / order["log"], How(*order["logs"])
+        print_to(self._readable)
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+        party = self._parties[0] if len(self._parties) == 1 else None
+        name = run_id(order["nonce"])
+        self._events = RunLog(structured(self._readable), self._how, process="worker", party=party, run=name)
 
     def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
@@ -191,10 +225,6 @@ def _leave_now() -> NoReturn:
     os._exit(ABORTED)
 
 
-def _log_to(path: Path) -> None:
-    """Send everything that this process prints, C++ libraries included, to the party's own log."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.dup2(descriptor, sys.stderr.fileno())
-    os.close(descriptor)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+def _peak_bytes() -> int:
+    """The most memory that this process has taken."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

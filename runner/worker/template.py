@@ -17,12 +17,15 @@ import select
 import selectors
 import signal
 import threading
+import time
 import traceback
 import warnings
-from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
 from runner.cluster.channel import Channel, Message
+from runner.logs import How, RunLog
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 Job = Callable[[Channel], int]
@@ -33,10 +36,18 @@ def main(arguments_json: str) -> NoReturn:
     arguments = json.loads(arguments_json)
     control = Channel.from_descriptor(arguments["control"])
     threading.Thread(target=_leave_with_driver, args=(control.fileno(),), daemon=True).start()
+    log = _log_of(arguments)
+    began = time.monotonic()
     job = _preload(arguments["kind"], arguments["preload"])
+    log.write("imported", "the libraries are imported", seconds=round(time.monotonic() - began, 3))
     gc.collect()
     gc.freeze()  # no child looks through what was imported again: memory stays shared, and collections are short
-    _Template(control, job).serve()
+    _Template(control, job, log).serve()
+
+
+def _log_of(arguments: Mapping[str, Any]) -> RunLog:
+    path = Path(arguments["log"]) if "log" in arguments else None
+    return RunLog(path, How(*arguments.get("how", ())), process=f"template of {arguments['kind']}")
 
 
 # JAX warns that its threads do not survive a fork. It has been imported here and not used: a child's first
@@ -68,9 +79,10 @@ class _Child(NamedTuple):
 
 
 class _Template:
-    def __init__(self, control: Channel, job: Job) -> None:
+    def __init__(self, control: Channel, job: Job, log: RunLog) -> None:
         self._control = control
         self._job = job
+        self._log = log
         self._children: dict[int, _Child] = {}  # by what is watched
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
@@ -91,6 +103,9 @@ class _Template:
         if order["order"] == "fork":
             self._fork(order)
             return
+        if order["order"] == "name":
+            self._log.run = order["run"]
+            return
         for child in list(self._children.values()):
             if child.crew == order["crew"]:
                 os.kill(child.pid, signal.SIGKILL)  # not reaped yet, so that the id is still its own
@@ -108,6 +123,7 @@ class _Template:
             self._children[child.watched] = child
             self._selector.register(child.watched, selectors.EVENT_READ)
             self._control.send(event="forked", crew=child.crew, child=name, pid=pid)
+            self._log.write("forked", f"a process for {name} was forked", child=name, child_pid=pid)
         for descriptor in (log, *ends.values()):
             os.close(descriptor)
 
@@ -117,6 +133,8 @@ class _Template:
         os.close(child.watched)
         del self._children[child.watched]
         code = os.waitstatus_to_exitcode(status)
+        how = f"by signal {-code}" if code < 0 else f"with code {code}"
+        self._log.write("exited", f"the process for {child.name} ended {how}", child=child.name, child_pid=child.pid)
         self._control.send(event="exited", crew=child.crew, child=child.name, code=code)
 
     def _become_child(self, parent: int, name: str, end: int, others: list[int]) -> NoReturn:
@@ -125,6 +143,7 @@ class _Template:
         try:
             _die_with_parent(parent)
             _name_process(name)
+            self._log.close()
             log = others[0]
             os.dup2(log, 1)
             os.dup2(log, 2)

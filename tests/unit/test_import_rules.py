@@ -16,6 +16,7 @@ RUNNER = PROJECT / "runner"
 # The right may import the left; rooms of one tuple may import each other.
 ORDER = (
     ("errors", "files"),
+    ("logs",),
     ("environment",),
     ("spec",),
     ("policy",),

@@ -12,7 +12,16 @@ import pytest
 
 from runner.cluster.channel import Channel
 from runner.cluster.peers import MOST_EARLY, PeerChannel, told
-from runner.errors import ClusterError, PolicyError, RunnerError, SecurityError, Stopped
+from runner.errors import (
+    BundleError,
+    ClusterError,
+    DataError,
+    PolicyError,
+    RunnerError,
+    SecurityError,
+    StageError,
+    Stopped,
+)
 
 ERROR = {"type": "DataError", "what": "no", "where": "party bob", "why": "it is so", "fix": "ask"}
 
@@ -96,3 +105,21 @@ def test_a_party_of_any_name_may_say_why_it_ends(ends: tuple[PeerChannel, socket
     error = ClusterError("one", where="two", why="three", fix="four")
     said = {"event": "failed", "party": "b2", "stage": "train", "error": told(error.to_dict(), "b2", "train")}
     assert hear(ends, said)[0]["party"] == "b2"
+@pytest.mark.parametrize(
+    ("kind", "what", "heard"),
+    [
+        (DataError, "bob's column 'income' cannot be a feature", "bob's column '…' cannot be a feature"),
+        (DataError, """bob's column "it's odd" holds no numbers""", "bob's column '…' holds no numbers"),
+        (DataError, r"""bob's column 'a\' "b\' c' holds no numbers""", "bob's column '…' holds no numbers"),
+        (DataError, "bob's table breaks its contract", "bob's table breaks its contract"),
+        (DataError, "1,203 rows of bob2 have no label", "… rows of bob2 have no label"),
+        (DataError, "it takes about 1.5 GiB, and 0.2 GiB may be used", "it takes about … GiB, and … GiB may be used"),
+        (StageError, "bob failed in stage 'train'", "bob failed in stage 'train'"),
+        (BundleError, "bob's bundle has format 'made by Ann'", "bob's bundle has format '…'"),
+        (ClusterError, "port 7201 of bob is taken", "port 7201 of bob is taken"),
+    ],
+)
+def test_others_are_told_no_column_and_no_count(kind: type[RunnerError], what: str, heard: str) -> None:
+    error = kind(what, where="data.tables.bob, income", why="income is odd", fix="mend income")
+    assert told(error.to_dict(), "bob", "validate")["what"] == heard
+    assert "income" not in str(told(error.to_dict(), "bob", "validate"))

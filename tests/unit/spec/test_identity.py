@@ -70,7 +70,10 @@ def read(values: Any, path: str) -> Any:
 
 
 ALL = sorted(leaves(spec_values(DEFAULT)))
-HOW = ("cluster.", "site.", "parties.", "train.", "report.", "sweep.", "tune.", "tracking.", "policy.privacy.")
+HOW = (
+    *("cluster.", "site.", "parties.", "train.", "report.", "log.", "sweep.", "tune.", "tracking."),
+    "policy.privacy.",
+)
 FREE = [path for path in ALL if path.startswith(HOW) or path in ("outputs", "self_party", "resume", "data.max_memory")]
 
 
