@@ -32,6 +32,7 @@ def main(arguments: dict[str, Any]) -> NoReturn:
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # leave with the party's worker, however that ends
     psi, libspu = _import("spu.libpsi"), _import("spu.libspu")
+    _keep_to(Path(arguments["input"]).parent)
     link = _connect(libspu, arguments)
     config = psi.PsiExecuteConfig(
         protocol_conf=psi.PsiProtocolConfig(
@@ -51,6 +52,16 @@ def main(arguments: dict[str, Any]) -> NoReturn:
     Path(arguments["report"]).write_text(json.dumps(report))
     _wait_for_all(arguments)
     os._exit(0)  # with the link still up
+
+
+def _keep_to(folder: Path) -> None:
+    """Have the library's files, which hold digests of ids, in ``folder`` alone.
+
+    It, and the ``sort`` that it starts, write to where they work and to ``TMPDIR``, for all to read, and leave much.
+    """
+    os.umask(0o077)
+    os.chdir(folder)
+    os.environ["TMPDIR"] = str(folder)
 
 
 def _connect(libspu: Any, arguments: dict[str, Any]) -> Any:
