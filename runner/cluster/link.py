@@ -25,15 +25,16 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from runner.cluster.background import HANDSHAKE, Background, Door, Streams
+from runner.cluster.background import HANDSHAKE, Background, Door, Sparing, Streams
 from runner.cluster.channel import DESCRIPTORS, Channel
-from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason
+from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, listening, reason, shown_by
 from runner.errors import ClusterError
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 
 LONGEST_LINE = 1 << 23  # bytes of one message: a manifest with its digests is far shorter
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
 ALIVE = 1.0  # seconds between signs of life
+MOST_CALLS = 8  # connections of one peer at a time: after a cut it opens another before the old one is known to be dead
 
 
 class Peer(NamedTuple):
@@ -58,6 +59,8 @@ class _Line:
     since: float = 0.0  # when it broke, by the loop's clock
     last_word: float = 0.0
     trouble: str = "it has not been reached yet"
+    certificate: bytes = b""  # what it showed, DER
+    calls: int = 0  # connections that it has opened
 
 
 class Links:
@@ -83,7 +86,7 @@ class Links:
         self._credentials = credentials
         self._authority = read_certificate(credentials.authority)
         self._grace = grace
-        self._warn = warn
+        self._warn = Sparing(warn)
         self._partly = False
         self._session = secrets.token_hex(16)
         self._lines: dict[str, _Line] = {}
@@ -175,6 +178,10 @@ class Links:
         peer = self._peers[party]
         return f"{peer.host}:{peer.port}"
 
+    def certificates(self) -> dict[str, str]:
+        """Party → the certificate that it showed and that was found good (PEM), of those that were connected."""
+        return {party: ssl.DER_cert_to_PEM_cert(line.certificate) for party, line in self._lines.items()}
+
     async def _call(self, line: _Line) -> None:
         """Connect to a peer, again and again until the links are closed; more slowly while it does not answer."""
         peer, pause = self._peers[line.party], FIRST_PAUSE
@@ -237,9 +244,16 @@ class Links:
         line = self._lines[callers[0]]
         if faults := self._faults(writer, line.party):
             self._refuse(line, address, faults)
-        else:
+            return
+        if line.calls >= MOST_CALLS:
+            self._warn(f"refused a connection of {line.party}: it has {MOST_CALLS} already")
+            return
+        line.calls += 1
+        try:
             with contextlib.suppress(OSError):
                 await self._converse(line, reader, writer)
+        finally:
+            line.calls -= 1
 
     async def _converse(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
@@ -256,7 +270,7 @@ class Links:
             if line.session not in (None, greeting.session):
                 self._give_up(line, "it was started anew")
                 return
-            line.session = greeting.session
+            line.session, line.certificate = greeting.session, shown_by(writer)
             _forget(line, greeting.heard)
             if line.writer is not None:  # the caller has given up that connection, and it alone may call
                 line.writer.transport.abort()

@@ -17,7 +17,7 @@ from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
 from runner.cluster.relay import Relay, socket_of
 from runner.cluster.run import Journal
 from runner.cluster.site import listen_of
-from runner.cluster.sites import Agreement, Sites, identity_of
+from runner.cluster.sites import Agreement, Sites
 from runner.cluster.sockets import Sockets
 from runner.cluster.tables import Tables
 from runner.cluster.tls import LIFETIME, make_identities
@@ -46,7 +46,7 @@ class Workers:
         self._identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
         self.name = secrets.token_hex(32)
         if sites is not None and agreement is not None:
-            self._identities = {sites.party: identity_of(sites.credentials)}
+            self._identities = {sites.party: sites.identity()}
             self.name = agreement.session
         self._sockets = Sockets()
         self._jobs = 0

@@ -151,7 +151,7 @@ def next_of(channel: Channel, seconds: float = 10.0) -> Message | None:
     return channel.receive()
 
 
-def test_three_sites_talk_each_with_each(site: Callable[..., Site]) -> None:
+def test_three_sites_talk_each_with_each(folder: Path, site: Callable[..., Site]) -> None:
     sites = {party: site(party) for party in ("alice", "bob", "carol")}
     addresses = {party: address(one) for party, one in sites.items()}
 
@@ -167,6 +167,8 @@ def test_three_sites_talk_each_with_each(site: Callable[..., Site]) -> None:
         for peer, channel in own.items():
             assert next_of(channel) == {"event": "greeting", "of": peer, "to": party}
     assert [one.warned for one in sites.values()] == [[], [], []]
+    shown = sites["alice"].links.certificates()
+    assert shown == {party: (folder / party / CERTIFICATE).read_text() for party in ("bob", "carol")}
 
 
 def pair(alice: Site, bob: Site, at: Peer | None = None) -> tuple[Channel, Channel]:

@@ -11,10 +11,24 @@ from typing import Any
 import pytest
 
 from runner.cluster.channel import Channel
-from runner.cluster.peers import MOST_EARLY, PeerChannel, told
+from runner.cluster.peers import MOST_EARLY, MOST_SAID, PeerChannel, told
+from runner.environment import machine
 from runner.errors import PolicyError, RunnerError, SecurityError, Stopped
 
 ERROR = {"type": "DataError", "what": "no", "where": "party bob", "why": "it is so", "fix": "ask"}
+
+HELLO = {
+    "event": "hello",
+    "spec": {"sgb": {"max_depth": 2}},
+    "versions": {"numpy": "1.26"},
+    "machine": {"platform": "Linux", "cores": None, "cpu_flags": ["aes"], "variables": {"OMP_NUM_THREADS": "1"}},
+    "crew": "",
+    "denied": [],
+    "share": "0" * 64,
+    "links": 7202,
+}
+DONE = {"event": "done", "sent": {}, "facts": {}, "kept_keys": False, "clean": True}
+ATTESTED = {"event": "attested", "signatures": {"bob": {"audit": {"lines": 3, "head": "0"}, "files": {"a/b": "0"}}}}
 
 
 @pytest.fixture
@@ -43,6 +57,14 @@ def hear(ends: tuple[PeerChannel, socket.socket], *said: Any, phase: tuple[str, 
         {"event": "exited", "child": "bob", "code": 0},
         {"event": "attested", "signatures": {"alice": {}}},
         {"event": "hello"},
+        {**HELLO, "machine": {"platform": "Linux\x1b[2J"}},
+        {**HELLO, "machine": {"platform": {"a": {"b": 1}}}},
+        {**HELLO, "versions": {"numpy\n": "1"}},
+        {**HELLO, "crew": "../../x"},
+        {**DONE, "facts": {"train": {"bob": {"model\x1b[31m": "0"}}}},
+        {**DONE, "sent": {"alice": {"bytes": 10**30}}},
+        {"event": "listening", "port": 7201, "sequence": 2**60},
+        {"event": "attested", "signatures": {"bob": {"files": {"x": ["y"]}}}},
         {},
         {"event": "failed", "party": "bob", "stage": "train", "error": {**ERROR, "what": "no\x1b]0;title\x07"}},
         {"event": "failed", "party": "bob", "stage": "train", "error": {**ERROR, "why": "a\nb"}},
@@ -55,6 +77,18 @@ def test_what_no_site_says_is_refused(ends: tuple[PeerChannel, socket.socket], s
     with pytest.raises(SecurityError, match="bob said what it may not say") as raised:
         hear(ends, said)
     assert str(raised.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("said", [HELLO, {**HELLO, "machine": machine()}, DONE, ATTESTED])
+def test_what_a_site_says_is_heard(ends: tuple[PeerChannel, socket.socket], said: Any) -> None:
+    assert hear(ends, said, phase=(said["event"],)) == [said]
+
+
+def test_nobody_talks_for_ever(ends: tuple[PeerChannel, socket.socket]) -> None:
+    ends[0].said = MOST_SAID - 1
+    assert len(hear(ends, {"event": "tree", "trees": 1}, phase=("tree",))) == 1
+    with pytest.raises(SecurityError, match="may not say"):
+        hear(ends, {"event": "tree", "trees": 2}, phase=("tree",))
 
 
 def test_what_comes_early_is_kept_for_its_phase(ends: tuple[PeerChannel, socket.socket]) -> None:

@@ -425,3 +425,25 @@ def test_refusals_are_logged_and_do_not_fill_the_log(run: Run, caplog: pytest.Lo
         assert call(iter([piece(b"x", number, job="other")]), timeout=30).code == 417
     assert caplog.messages[0] == "refused a message of bob: not a message of this run"
     assert len(caplog.messages) == 100
+
+
+def test_trust_can_be_in_single_certificates(secretflow: None) -> None:
+    """As between sites: whom the authority vouches for besides is refused before a word is said."""
+    run = Run()
+    try:
+        known = "".join(run.identities[party].certificate for party in ("alice", "bob"))
+        run.start("alice", identity=run.identities["alice"]._replace(authority=known))
+        for party in ("bob", "carol"):
+            run.start(party)
+            run.connect(party, alice=run.ports["alice"])
+        run.proxies["bob"].send("alice", "of bob", 1)
+        assert received(run.proxies["alice"], "bob", 1) == "of bob"
+        with pytest.raises(grpc.RpcError):
+            run.proxies["carol"].send("alice", "of carol", 1)
+        alice = run.connect("alice", bob=run.ports["carol"], carol=run.ports["carol"])
+        for party in ("bob", "carol"):
+            with pytest.raises(grpc.RpcError):
+                alice.send(party, "for bob only", 2)
+        assert not run.proxies["carol"]._inbox
+    finally:
+        run.stop()
