@@ -263,12 +263,8 @@ class Links:
             if not content:
                 self._note(line, "the connection ended")
                 return
-            greeting = msgspec.json.decode(content, type=_Greeting)
-            if greeting.knows not in (None, self._session):
-                self._note(line, "it still goes on with what this site had begun before")
-                return
-            if line.session not in (None, greeting.session):
-                self._give_up(line, "it was started anew")
+            greeting = self._read_greeting(line, content)
+            if greeting is None:
                 return
             line.session, line.certificate = greeting.session, shown_by(writer)
             _forget(line, greeting.heard)
@@ -292,6 +288,24 @@ class Links:
             if line.writer is writer:
                 line.writer, line.since = None, self._background.loop.time()
             writer.close()
+
+    def _read_greeting(self, line: _Line, content: bytes) -> _Greeting | None:
+        """What a connection begins with; None where it is not to be gone on with. One that stands is left in peace."""
+        try:
+            greeting = msgspec.json.decode(content, type=_Greeting)
+        except (msgspec.MsgspecError, RecursionError):
+            self._warn(f"refused a connection of {line.party}: what it says cannot be read")
+            return None
+        if greeting.knows not in (None, self._session):
+            self._note(line, "it still goes on with what this site had begun before")
+            return None
+        if line.session in (None, greeting.session):
+            return greeting
+        if line.writer is None:
+            self._give_up(line, "it was started anew")
+        else:
+            self._warn(f"refused a connection of {line.party}: it is of another run, and the one to this run stands")
+        return None
 
     async def _take(self, line: _Line, frame: _Frame, writer: asyncio.StreamWriter) -> None:
         if frame.heard is not None:
