@@ -16,7 +16,24 @@ LAST_SECONDS = 2.0  # for connections to be closed as they should
 HANDSHAKE = 10.0  # seconds
 MOST_WAITING = 64  # callers that have not shown a certificate yet
 PAUSE = 0.05  # seconds until the next try where no caller can be taken in
+MOST_WARNINGS = 30
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Sparing:
+    """Passes each warning on once, and not many: whoever can connect could fill a terminal and a log with them."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._told: set[str] = set()
+
+    def __call__(self, text: str) -> None:
+        if text in self._told or len(self._told) >= MOST_WARNINGS:
+            return
+        self._told.add(text)
+        self._warn(text)
+        if len(self._told) == MOST_WARNINGS:
+            self._warn("connections are refused again and again; no more of this will be told")
 
 
 class Background:

@@ -2,7 +2,8 @@
 
 SPU's library (yacl over brpc) believes the rank that a message claims, whoever sent it, and its server answers any
 protocol that brpc knows. Here a stream from a peer must be frames of brpc's own protocol (baidu_std: ``PRPC``, body and
-meta sizes, meta, payload), each a ``Push`` to the link's receiver whose ``sender_rank`` is that peer's.
+meta sizes, meta, payload), each a ``Push`` to the link's receiver whose ``sender_rank`` is that peer's; and what it
+answers must be answers.
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 SERVICE, METHOD = b"org.interconnection.link.ReceiverService", b"Push"
-LONGEST = 1 << 28  # bytes of a frame; the links send pieces of 32 MB
+LONGEST = (32 << 20) + (1 << 16)  # bytes of a frame: the links send pieces of at most 32 MiB
+LONGEST_ANSWER = 1 << 12
 _HEADER = 12
+_REQUEST, _ANSWER = 1, 2  # fields of a frame's meta
 
 
 class ForgedFrame(Exception):
     """A frame that its sender may not send; the text says why and has nothing of the frame."""
 
 
-class Frames:
-    """Takes the bytes of a stream from the peer of ``rank`` and gives back whole frames that are truly its own."""
+class _Stream:
+    """Takes the bytes of a stream and gives back whole frames that are allowed there."""
 
-    def __init__(self, rank: int) -> None:
-        self._rank = rank
+    longest: int
+
+    def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, content: bytes) -> Iterator[bytes]:
@@ -37,28 +41,53 @@ class Frames:
                 raise ForgedFrame("it does not speak the links' protocol")
             body = int.from_bytes(self._buffer[4:8], "big")
             meta = int.from_bytes(self._buffer[8:12], "big")
-            if meta > body or body > LONGEST:
+            if meta > body or body > self.longest:
                 raise ForgedFrame("its sizes cannot be")
             if len(self._buffer) < _HEADER + body:
                 return
             frame = bytes(self._buffer[: _HEADER + body])
             del self._buffer[: _HEADER + body]
-            self._check(memoryview(frame)[_HEADER:], meta)
+            try:
+                self._check(_fields(memoryview(frame)[_HEADER : _HEADER + meta]), memoryview(frame)[_HEADER + meta :])
+            except (IndexError, ValueError):
+                raise ForgedFrame("it cannot be read") from None
             yield frame
 
-    def _check(self, body: memoryview, meta: int) -> None:
-        try:
-            described = _fields(body[:meta])
-            request = _fields(_bytes_of(described, 1))
-            if (bytes(_bytes_of(request, 1)), bytes(_bytes_of(request, 2))) != (SERVICE, METHOD):
-                raise ForgedFrame("it calls another service")
-            if _number_of(described, 3) or _number_of(described, 5):  # compressed, or with something attached
-                raise ForgedFrame("its form is not that of the links")
-            rank = _number_of(_fields(body[meta:]), 1)
-        except (IndexError, ValueError):
-            raise ForgedFrame("it cannot be read") from None
+    def _check(self, described: _Fields, payload: memoryview) -> None:
+        """Refuse what is compressed, or has something attached."""
+        if _number_of(described, 3) or _number_of(described, 5):
+            raise ForgedFrame("its form is not that of the links")
+
+
+class Frames(_Stream):
+    """What the peer of ``rank`` sends."""
+
+    longest = LONGEST
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self._rank = rank
+
+    def _check(self, described: _Fields, payload: memoryview) -> None:
+        super()._check(described, payload)
+        request = _fields(_bytes_of(described, _REQUEST))
+        if (bytes(_bytes_of(request, 1)), bytes(_bytes_of(request, 2))) != (SERVICE, METHOD) or _ANSWER in described:
+            raise ForgedFrame("it calls another service")
+        rank = _number_of(_fields(payload), 1)
         if rank != self._rank:
             raise ForgedFrame(f"it claims to come from rank {rank}, and the certificate is that of rank {self._rank}")
+
+
+class Answers(_Stream):
+    """What a peer says to what it was sent: that it has it, in a few bytes."""
+
+    longest = LONGEST_ANSWER
+
+    def _check(self, described: _Fields, payload: memoryview) -> None:
+        super()._check(described, payload)
+        _bytes_of(described, _ANSWER)
+        if _REQUEST in described:
+            raise ForgedFrame("it asks where it should answer")
 
 
 _Fields = dict[int, "list[int | memoryview]"]

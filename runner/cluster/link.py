@@ -25,9 +25,17 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from runner.cluster.background import HANDSHAKE, Background, Door, Streams
+from runner.cluster.background import HANDSHAKE, Background, Door, Sparing, Streams
 from runner.cluster.channel import DESCRIPTORS, Channel
-from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, is_refusal, listening, reason
+from runner.cluster.mutual_tls import (
+    Credentials,
+    certificate_of,
+    client_context,
+    is_refusal,
+    listening,
+    reason,
+    shown_by,
+)
 from runner.errors import ClusterError
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 from runner.spec.site import address_of
@@ -35,6 +43,7 @@ from runner.spec.site import address_of
 LONGEST_LINE = 1 << 23  # bytes of one message: a manifest with its digests is far shorter
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
 ALIVE = 1.0  # seconds between signs of life
+MOST_CALLS = 8  # connections of one peer at a time: after a cut it opens another before the old one is known to be dead
 
 
 class Peer(NamedTuple):
@@ -59,6 +68,8 @@ class _Line:
     since: float = 0.0  # when it broke, by the loop's clock
     last_word: float = 0.0
     trouble: str = "it has not been reached yet"
+    certificate: bytes = b""  # what it showed, DER
+    calls: int = 0  # connections that it has opened
 
 
 class Links:
@@ -84,7 +95,7 @@ class Links:
         self._credentials = credentials
         self._authority = read_certificate(credentials.authority)
         self._grace = grace
-        self._warn = warn
+        self._warn = Sparing(warn)
         self._partly = False
         self._session = secrets.token_hex(16)
         self._lines: dict[str, _Line] = {}
@@ -179,6 +190,10 @@ class Links:
         peer = self._peers[party]
         return address_of(peer.host, peer.port)
 
+    def certificates(self) -> dict[str, str]:
+        """Party → the certificate that it showed and that was found good (PEM), of those that were connected."""
+        return {party: ssl.DER_cert_to_PEM_cert(line.certificate) for party, line in self._lines.items()}
+
     async def _call(self, line: _Line) -> None:
         """Connect to a peer, again and again until the links are closed; more slowly while it does not answer."""
         peer, pause = self._peers[line.party], FIRST_PAUSE
@@ -239,9 +254,16 @@ class Links:
         line = self._lines[callers[0]]
         if faults := self._faults(writer, line.party):
             self._refuse(line, address, faults)
-        else:
+            return
+        if line.calls >= MOST_CALLS:
+            self._warn(f"refused a connection of {line.party}: it has {MOST_CALLS} already")
+            return
+        line.calls += 1
+        try:
             with contextlib.suppress(OSError):
                 await self._converse(line, reader, writer)
+        finally:
+            line.calls -= 1
 
     async def _converse(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
@@ -251,14 +273,10 @@ class Links:
             if not content:
                 self._note(line, "the connection ended")
                 return
-            greeting = msgspec.json.decode(content, type=_Greeting)
-            if greeting.knows not in (None, self._session):
-                self._note(line, "it still goes on with what this site had begun before")
+            greeting = self._read_greeting(line, content)
+            if greeting is None:
                 return
-            if line.session not in (None, greeting.session):
-                self._give_up(line, "it was started anew")
-                return
-            line.session = greeting.session
+            line.session, line.certificate = greeting.session, shown_by(writer)
             _forget(line, greeting.heard)
             if line.writer is not None:  # the caller has given up that connection, and it alone may call
                 line.writer.transport.abort()
@@ -280,6 +298,24 @@ class Links:
             if line.writer is writer:
                 line.writer, line.since = None, self._background.loop.time()
             writer.close()
+
+    def _read_greeting(self, line: _Line, content: bytes) -> _Greeting | None:
+        """What a connection begins with; None where it is not to be gone on with. One that stands is left in peace."""
+        try:
+            greeting = msgspec.json.decode(content, type=_Greeting)
+        except (msgspec.MsgspecError, RecursionError):
+            self._warn(f"refused a connection of {line.party}: what it says cannot be read")
+            return None
+        if greeting.knows not in (None, self._session):
+            self._note(line, "it still goes on with what this site had begun before")
+            return None
+        if line.session in (None, greeting.session):
+            return greeting
+        if line.writer is None:
+            self._give_up(line, "it was started anew")
+        else:
+            self._warn(f"refused a connection of {line.party}: it is of another run, and the one to this run stands")
+        return None
 
     async def _take(self, line: _Line, frame: _Frame, writer: asyncio.StreamWriter) -> None:
         if frame.heard is not None:

@@ -71,7 +71,13 @@ def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
 
 def certificate_of(writer: asyncio.StreamWriter) -> x509.Certificate:
     """The certificate of the other end."""
-    return x509.load_der_x509_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+    return x509.load_der_x509_certificate(shown_by(writer))
+
+
+def shown_by(writer: asyncio.StreamWriter) -> bytes:
+    """The same, DER."""
+    shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return shown
 
 
 def reason(error: BaseException) -> str:

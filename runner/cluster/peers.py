@@ -21,13 +21,18 @@ from runner.spec.model import Stage
 
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,30}\Z")]
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 LONGEST = 1000  # characters of a text
 _UNREADABLE = "\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069"  # what a terminal obeys, and does not show
 Text = Annotated[str, Meta(pattern=rf"^[^{_UNREADABLE}]*\Z", max_length=LONGEST)]
 Denial = Annotated[list[Text], Meta(min_length=6, max_length=6)]  # a flow, and the line that would have to allow it
 _PLACE = re.compile(r"party ([a-z][a-z0-9_]{0,30}), stage [a-z_]{1,30}")
+Many = Meta(max_length=10_000)  # entries of a list or of an object
+Texts = Annotated[dict[Text, Text], Many]
+_Values = Annotated[dict[Text, Text | Count], Many]
+About = Annotated[dict[Text, Text | Count | Annotated[list[Text], Many] | _Values | None], Many]
+MOST_SAID = 200_000  # messages of one site in a run; a large one has some thousand trees
 MOST_EARLY = 100  # messages that count in later phases; a site says a handful
 
 
@@ -49,10 +54,10 @@ class Hello(_Said, frozen=True, tag="hello"):
     """
 
     spec: dict[str, Any]
-    versions: dict[Text, Text]
-    machine: dict[str, Any]
-    crew: str
-    denied: list[Denial]
+    versions: Texts
+    machine: About
+    crew: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+    denied: Annotated[list[Denial], Many]
     share: Hex
     links: Port
 
@@ -85,14 +90,14 @@ class Continues(_Said, frozen=True, tag="continues"):
 
 
 class Done(_Said, frozen=True, tag="done"):
-    sent: dict[str, dict[str, Count]]
-    facts: dict[str, dict[str, dict[str, str]]]
+    sent: Annotated[dict[Text, Annotated[dict[Text, Count], Many]], Many]
+    facts: Annotated[dict[Text, Annotated[dict[Text, Texts], Many]], Many]
     kept_keys: bool
     clean: bool
 
 
 class Attested(_Said, frozen=True, tag="attested"):
-    signatures: dict[str, dict[str, Any]]
+    signatures: Annotated[dict[Text, About], Many]
 
 
 class Failure(Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,12 +134,17 @@ def said_to_all(message: Message) -> Message | None:
 
 
 class PeerChannel(Channel):
-    """The connection to another site's driver; it gives back what that may say, when it may."""
+    """The connection to another site's driver; it gives back what that may say, when it may.
+
+    Attributes:
+        said: how many messages it has brought in this run.
+    """
 
     def __init__(self, party: str, channel: Channel) -> None:
         super().__init__(channel._connection)
         self.party = party
         self._early: list[Message] = []
+        self.said = 0
 
     def read(self, phase: Collection[str]) -> tuple[list[Message], bool]:
         """Once readable: the messages that count in this phase, and whether the connection still stands.
@@ -143,6 +153,9 @@ class PeerChannel(Channel):
             SecurityError: for a message that no peer may send.
         """
         messages, standing = self.receive_ready()
+        self.said += len(messages)
+        if self.said > MOST_SAID:
+            raise self._refused("it says more than a site has to say")
         self._early += [self._valid(message) for message in messages]
         now = self.kept(phase)
         if len(self._early) > MOST_EARLY:

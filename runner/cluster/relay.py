@@ -12,14 +12,15 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runner.cluster.background import HANDSHAKE, Background, Door, Streams
-from runner.cluster.brpc import ForgedFrame, Frames
+from runner.cluster.background import HANDSHAKE, Background, Door, Sparing, Streams
+from runner.cluster.brpc import Answers, ForgedFrame, Frames
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials, certificate_of, client_context, reason
 from runner.errors import RunnerError, SecurityError
@@ -32,6 +33,7 @@ Folder = Annotated[str, msgspec.Meta(pattern=r"^(spu-)?[0-9]{1,9}\Z")]  # of a l
 PATIENCE = 60.0  # seconds until a peer's process must listen: the parties do not arrive at the same moment
 PIECE = 1 << 18  # bytes
 PAUSE = 0.02  # seconds
+MOST_STREAMS = 16  # of one peer at a time; the links have one for each service and peer
 
 
 class _Greeting(msgspec.Struct):
@@ -78,8 +80,9 @@ class Relay:
         self._ranks = {service: list(parties) for service, parties in ranks.items()}
         self._sockets = sockets
         self._session = session
-        self._warn = warn
+        self._warn = Sparing(warn)
         self._fail = fail
+        self._streams: Counter[str] = Counter()
         self._served: dict[str, list[asyncio.AbstractServer | asyncio.Task[None]]] = {}
         self._background = Background("relay")
         door = Door(self._background, listener, credentials, PIECE, self._admit, self._refuse_stranger)
@@ -129,7 +132,9 @@ class Relay:
                 self._warn(f"the link to {peer} at {address_of(at.host, at.port)} cannot be opened: {reason(error)}")
                 writer.close()
                 return
-            await _both(_copy(reader, far_writer), _copy(far_reader, writer), (writer, far_writer))
+            with self._failing_at(peer, service):
+                answers = _copy(far_reader, writer, Answers())
+                await _both(_copy(reader, far_writer), answers, (writer, far_writer))
 
         return carry
 
@@ -166,10 +171,16 @@ class Relay:
         if faults:
             self._warn(f"refused a link from {address}: its certificate: {'; '.join(faults)}")
             return
+        if self._streams[callers[0]] >= MOST_STREAMS:
+            self._warn(f"refused a link of {callers[0]}: it has {MOST_STREAMS} already")
+            return
+        self._streams[callers[0]] += 1
         try:
             await self._inward(callers[0], reader, writer)
         except (OSError, ValueError, msgspec.MsgspecError, RecursionError, asyncio.TimeoutError) as error:
             self._warn(f"a link of {callers[0]} was ended: {reason(error)}")
+        finally:
+            self._streams[callers[0]] -= 1
 
     async def _inward(self, peer: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         greeting = msgspec.json.decode(await asyncio.wait_for(reader.readline(), HANDSHAKE), type=_Greeting)
@@ -182,9 +193,15 @@ class Relay:
             return
         near_reader, near_writer = await self._near(self._sockets / folder / socket_of(service, self._party))
         self._background.own(near_writer)
-        frames = Frames(self._ranks[service].index(peer))
+        with self._failing_at(peer, service):
+            sent = _copy(reader, near_writer, Frames(self._ranks[service].index(peer)))
+            await _both(sent, _copy(near_reader, writer), (writer, near_writer))
+
+    @contextlib.contextmanager
+    def _failing_at(self, peer: str, service: Service) -> Iterator[None]:
+        """End the run where the peer sends what it may not."""
         try:
-            await _both(_copy(reader, near_writer, frames), _copy(near_reader, writer), (writer, near_writer))
+            yield
         except ForgedFrame as forged:
             self._fail(
                 SecurityError(
@@ -238,7 +255,9 @@ async def _both(
             writer.close()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: Frames | None = None) -> None:
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: Frames | Answers | None = None
+) -> None:
     while content := await reader.read(PIECE):
         for piece in [content] if frames is None else frames.feed(content):
             writer.write(piece)

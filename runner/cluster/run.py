@@ -134,7 +134,7 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
     last_words = ("done", "stopped")
     watch = Watch(workers, spec.cluster, stage="open", last_words=last_words, beats=True, phase=_OF_PLAN)
     hosts = {party: str(spec.parties[party].address).rpartition(":")[0] for party in workers.peers}
-    meeting, waiting, stopped = _Meeting(workers, hosts), _Pause(workers, pace), 0
+    meeting, waiting, stopped, fold = _Meeting(workers, hosts), _Pause(workers, pace), 0, -1
     stages = _Stages(spec, workers, watch, journal)
 
     def tells(name: str) -> bool:
@@ -150,7 +150,8 @@ def follow(spec: Spec, workers: Crew, journal: Journal, pace: Pace | None) -> No
                 stages.note(name, message["stage"], message["state"])
             case "tree" if tells(name):
                 journal.listener.tree(message["trees"], message.get("of"))
-            case "fold" if tells(name):
+            case "fold" if tells(name) and message["fold"] > fold:
+                fold = message["fold"]
                 watch.enter(name, "folds")
                 journal.listener.fold(message["fold"])
             case "continues" if tells(name):
@@ -223,6 +224,8 @@ class _Meeting:
         self._sequence = 0
 
     def arrive(self, name: str, message: Message) -> None:
+        if name in self._peers:  # what it says again changes nothing
+            return
         self._peers[name] = f"{self._hosts.get(name, '127.0.0.1')}:{message['port']}"
         self._sequence = max(self._sequence, message["sequence"])
         if len(self._peers) == len(self._workers.channels):

@@ -18,9 +18,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from runner.cluster.channel import Message
 from runner.cluster.link import Links
-from runner.cluster.mutual_tls import Credentials, listening
+from runner.cluster.mutual_tls import listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
 from runner.cluster.site import credentials_of, listen_of, peers_of, reached_at
@@ -28,6 +30,7 @@ from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
 from runner.files import canonical_json
+from runner.keys.pki import read_certificate
 from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values
 
@@ -113,6 +116,7 @@ class Sites:
             "links": reached_at(spec, self._relay_listener.getsockname()[1]),
         }
         for channel in self.channels.values():
+            channel.said = 0
             channel.send(**ours)
         heard, failure = self._hear_hellos()
         for party, hello in heard.items():
@@ -144,6 +148,19 @@ class Sites:
             agreement.session,
             self._warn,
             self.faults.put,
+        )
+
+    def identity(self) -> Identity:
+        """What this party's own worker shows, and whose connections it takes.
+
+        In place of the authority stand the certificates that the peers' drivers showed: nobody else gets through to the
+        worker, and it speaks to nobody else, whomever the authority vouches for besides.
+        """
+        own = read_certificate(self.credentials.certificate).public_bytes(Encoding.PEM).decode()
+        return Identity(
+            certificate=own,
+            private_key=self.credentials.private_key.read_text(),
+            authority="".join([own, *self._links.certificates().values()]),
         )
 
     def tell_of_failure(self, error: BaseException, stage: str) -> None:
@@ -180,15 +197,6 @@ class Sites:
                 raise _silent(sorted(waiting)[0], f"it has said nothing for {AGREE_SECONDS:.0f} s")
             ready = select.select(list(waiting.values()), [], [], TICK)[0]
             said = [(channel.party, *channel.read(("hello",))) for channel in ready]
-
-
-def identity_of(credentials: Credentials) -> Identity:
-    """The same as texts, for this party's own worker."""
-    return Identity(
-        certificate=credentials.certificate.read_text(),
-        private_key=credentials.private_key.read_text(),
-        authority=credentials.authority.read_text(),
-    )
 
 
 def _require_same_versions(party: str, peer: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> None:

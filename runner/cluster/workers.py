@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +18,8 @@ from runner.cluster.processes import ALL_PARTIES, START_LOG, Template
 from runner.cluster.relay import Relay, socket_of
 from runner.cluster.run import Journal
 from runner.cluster.site import listen_of
-from runner.cluster.sites import Agreement, Sites, identity_of
+from runner.cluster.sites import Agreement, Sites
+from runner.cluster.sockets import Sockets
 from runner.cluster.tables import Tables
 from runner.cluster.tls import LIFETIME, make_identities
 from runner.files import PRIVATE_DIR, canonical_json
@@ -48,16 +47,15 @@ class Workers:
         self._identities = make_identities(spec.parties) if spec.cluster.mode == "local" else {}
         self.name = secrets.token_hex(32)
         if sites is not None and agreement is not None:
-            self._identities = {sites.party: identity_of(sites.credentials)}
+            self._identities = {sites.party: sites.identity()}
             self.name = agreement.session
-        # A Unix socket's path must be short, and a run folder's may be long.
-        self._sockets = tempfile.TemporaryDirectory(prefix="sgb-", dir=memory_folder())
+        self._sockets = Sockets()
         self._jobs = 0
         self._aligned: set[str] = set()
         self._relay: Relay | None = None
         self._spus = 0
         if sites is not None and agreement is not None:
-            self._relay = sites.relay(spec, agreement, Path(self._sockets.name))
+            self._relay = sites.relay(spec, agreement, self._sockets.path)
         self.crew = template.fork(self._hosts, folder / START_LOG, bounds_of(spec, self._hosts))
         if sites is not None:
             self.crew.join(sites.channels, sites.faults)
@@ -83,7 +81,7 @@ class Workers:
     def _tidy(self) -> None:
         if self._relay is not None:
             self._relay.close()
-        self._sockets.cleanup()
+        self._sockets.remove()
 
     @contextmanager
     def job(
@@ -98,7 +96,7 @@ class Workers:
     ) -> Iterator[None]:
         """Give every worker its job. ``nonce`` is what all sites agreed on, where there are several."""
         self._jobs += 1
-        sockets = Path(self._sockets.name) / str(self._jobs)
+        sockets = self._sockets.path / str(self._jobs)
         sockets.mkdir(mode=PRIVATE_DIR)
         alignment = self._alignment(spec, tables)
         journal.outcome.reused["alignment"] = alignment in self._aligned
@@ -140,7 +138,7 @@ class Workers:
         """Carry the links of the job's psi, and those of the next new SPU: one that stands has its own."""
         relay.serve(str(self._jobs), "psi")
         (party,) = self.crew.own()
-        newest = Path(self._sockets.name) / f"spu-{self._spus - 1}" / socket_of("spu", party)
+        newest = self._sockets.path / f"spu-{self._spus - 1}" / socket_of("spu", party)
         if self._spus == 0 or newest.exists():
             relay.serve(f"spu-{self._spus}", "spu")
             self._spus += 1
@@ -166,12 +164,3 @@ def _lasting_settings(spec: Spec) -> dict[str, Any]:
         "policy": msgspec.to_builtins(spec.policy),
         "site": msgspec.to_builtins(spec.site),
     }
-
-
-MEMORY, ENOUGH = Path("/dev/shm"), 1 << 30
-
-
-def memory_folder() -> Path | None:
-    """Where files stay in memory, if there is such a place with room for those of psi; None: the usual place."""
-    there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH
-    return MEMORY if there else None

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from runner.errors import StageError
 from runner.files import PRIVATE_DIR
 from runner.logs import How
 from runner.spec.align import Protocol
+
+PAUSE = 0.05  # seconds
 
 
 class LogOfParty(NamedTuple):
@@ -61,8 +64,9 @@ def intersect(
 ) -> Intersection:
     """Find which of ``digests`` all parties have; each party calls this in a process of its own, at the same step.
 
-    The library reads and writes files: they lie in a folder that only this user can enter, hold the digests in a random
-    order (a peer could tell from the places of common ids how many others lie between them), and go at the end.
+    The library reads and writes files: all lie in a folder that only this user can enter, hold the digests in a random
+    order (a peer could tell from the places of common ids how many others lie between them), and go at the end; if this
+    process is killed, with ``sockets``. A trace of the library's steps, which it writes elsewhere, goes at once.
 
     Args:
         digests: one a row, of one length, no two equal.
@@ -105,10 +109,14 @@ def _write(path: Path, digests: Sequence[bytes]) -> None:
 def _run(party: str, protocol: Protocol, arguments: dict[str, object], seconds: float) -> None:
     command = [sys.executable, "-m", "runner.engine.psi_process", json.dumps(arguments)]
     why = f"it took more than {seconds:g} s"
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        code = subprocess.run(command, check=False, timeout=seconds).returncode
-        if code == 0:
+    process = subprocess.Popen(command)
+    try:
+        if (code := _await(process, seconds)) == 0:
             return
+    finally:
+        process.kill()
+        process.wait()
+    if code is not None:
         why = f"its process left with code {code}"
     raise StageError(
         "the private set intersection failed",
@@ -116,6 +124,26 @@ def _run(party: str, protocol: Protocol, arguments: dict[str, object], seconds: 
         why=why,
         fix="see the party's worker.log in the run folder; raise cluster.stage_timeout if it was slow",
     )
+
+
+def _await(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code, or None after ``seconds``."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(PAUSE)
+        _remove_traces(process.pid)
+    return None
+
+
+def _remove_traces(pid: int) -> None:
+    """Take away the trace that the library has open; its name is its own, and no setting changes its place."""
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                name = descriptor.readlink()
+                if name.match("/tmp/psi_*.trace"):
+                    name.unlink()
 
 
 def _read(folder: Path, digests: Sequence[bytes]) -> Intersection:

@@ -54,6 +54,7 @@ def _log(arguments: dict[str, Any]) -> RunLog:
 
 def _intersect(arguments: dict[str, Any], log: RunLog) -> None:
     psi, libspu = _import("spu.libpsi"), _import("spu.libspu")
+    _keep_to(Path(arguments["input"]).parent)
     link = _connect(libspu, arguments)
     log.write("connect", "the processes of all parties are connected")
     config = psi.PsiExecuteConfig(
@@ -74,6 +75,16 @@ def _intersect(arguments: dict[str, Any], log: RunLog) -> None:
     Path(arguments["report"]).write_text(json.dumps(report))
     log.write("done", "the result is there", peak_bytes=report["peak_bytes"])
     _wait_for_all(arguments)
+
+
+def _keep_to(folder: Path) -> None:
+    """Have the library's files, which hold digests of ids, in ``folder`` alone.
+
+    It, and the ``sort`` that it starts, write to where they work and to ``TMPDIR``, for all to read, and leave much.
+    """
+    os.umask(0o077)
+    os.chdir(folder)
+    os.environ["TMPDIR"] = str(folder)
 
 
 def _connect(libspu: Any, arguments: dict[str, Any]) -> Any:

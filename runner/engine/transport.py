@@ -4,13 +4,18 @@ Stock SecretFlow 1.14 listens on every interface, cannot open its channel with T
 client), believes any member about who sent a message, and unpickles nearly anything. This proxy listens on one
 address, demands certificates of the run's authority at both ends, files each message under the party of the
 certificate that it came by, reads it with a strict unpickler, and counts what is sent.
+
+Messages come in pieces, so that a sender takes no more memory here than it is given before it is refused; and each
+sender has a few places of its own among those that are served at a time, so that one who is slow holds up nobody else.
 """
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,17 +24,24 @@ import cloudpickle
 import grpc
 from heu import numpy as hnp
 from secretflow.distributed.fed.exception import FedRemoteError
-from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
+from secretflow.distributed.fed.proxy.grpc import fed_pb2
 from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 
 from runner.cluster.reach import require_reachable
 from runner.cluster.tls import Identity
+from runner.engine.inbox import OVERHEAD, Inbox, fair_share
 from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
 from runner.files import write_bytes
 from runner.keys.pki import host_name, pin_of_pem
 
-MAX_MESSAGE_BYTES = 2**31 - 1
+PIECE = 1 << 22  # bytes of a message that travel at once
+AT_ONCE = 8  # messages that go to one party at a time
+SERVED = 2 * AT_ONCE  # messages of one party that are taken in at a time
+PIECES = "pieces"  # how many a message has, where these are more than one
+HANDSHAKE = 10_000  # milliseconds for a caller to show its certificate
+MOST_REFUSALS = 100  # of which the log tells
+METHOD = "/SfFedProxy/SendData"
 Peers = Mapping[str, str]  # party → host:port
 Meet = Callable[[int], Peers]
 
@@ -50,13 +62,17 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         self.counts: dict[str, Counter[str]] = {}
         self._grpc_options = [
             ("grpc.so_reuseport", 0),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", PIECE + OVERHEAD),
+            ("grpc.max_concurrent_streams", SERVED),
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE),
         ]
         self._party_name = party
-        self._inbox: dict[tuple[str, int], bytes] = {}
-        self._arrived = threading.Condition()
+        self._inbox = Inbox(fair_share(len(addresses)))
+        self._patience = self._proxy_config.timeout_in_ms / 1000
         self._senders = {host_name(other): other for other in addresses}
+        self._served = {other: threading.BoundedSemaphore(SERVED) for other in addresses}
+        self._sending = {other: threading.BoundedSemaphore(AT_ONCE) for other in addresses}
+        self._refused: Counter[str] = Counter()
 
     def start(self) -> None:
         """Listen, tell the others where, wait until all listen (a message sent too early would be lost), connect."""
@@ -75,8 +91,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
 
     def forget(self) -> None:
         """Drop messages that nobody took; every party has sent all of its own."""
-        with self._arrived:
-            self._inbox.clear()
+        self._inbox.clear()
 
     def _listen(self) -> int:
         host, port = self.listen
@@ -85,8 +100,15 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
             root_certificates=self.identity.authority.encode(),
             require_client_auth=True,
         )
-        server = grpc.server(ThreadPoolExecutor(max_workers=8), options=self._grpc_options)
-        fed_pb2_grpc.add_SfFedProxyServicer_to_server(self, server)
+        places = SERVED * len(self._served) + SERVED  # some are left for who is refused
+        server = grpc.server(ThreadPoolExecutor(max_workers=places), options=self._grpc_options)
+        _, service, method = METHOD.split("/")
+        handler = grpc.stream_unary_rpc_method_handler(
+            self._receive,
+            request_deserializer=fed_pb2.SfFedProxySendData.FromString,
+            response_serializer=fed_pb2.SfFedProxySendDataResponse.SerializeToString,
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
         try:
             bound = server.add_secure_port(f"{host}:{port}", credentials)
         except RuntimeError:
@@ -109,18 +131,45 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         for party, address in peers.items():
             pinned = ("grpc.ssl_target_name_override", host_name(party))
             channel = grpc.secure_channel(address, credentials, options=[*self._grpc_options, pinned])
-            self._stubs[party] = fed_pb2_grpc.SfFedProxyStub(channel)
+            self._stubs[party] = _Stub(channel)
             self.counts[party] = Counter()
 
-    def SendData(self, request: Any, context: Any) -> Any:
-        """A message arrived: file it under the party that the connection's certificate names."""
+    def _receive(self, pieces: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        """A message arrives: file it under the party that the connection's certificate names."""
         sender = self._sender(context.auth_context())
-        if sender is None or request.job_name != self._job_name:
-            return fed_pb2.SfFedProxySendDataResponse(code=417, result="not a party of this run")
-        with self._arrived:
-            self._inbox[sender, request.seq_id] = request.data
-            self._arrived.notify_all()
+        if sender is None:
+            return self._refuse("a stranger", "not a party of this run")
+        if not self._served[sender].acquire(blocking=False):
+            return self._refuse(sender, "too many messages at a time")
+        reserved = OVERHEAD
+        try:
+            if not self._inbox.reserve(sender, reserved, self._patience):
+                return self._refuse(sender, "more is waiting than memory allows")
+            content, count, number = [], _count_of(context), 0
+            for piece in itertools.islice(pieces, count):
+                number = piece.seq_id
+                if piece.job_name != self._job_name:
+                    return self._refuse(sender, "not a message of this run")
+                if not self._inbox.reserve(sender, len(piece.data), self._patience):
+                    return self._refuse(sender, "more is waiting than memory allows")
+                reserved += len(piece.data)
+                content.append(piece.data)
+            if len(content) != count:
+                return self._refuse(sender, "cut short")
+            self._inbox.put(sender, number, b"".join(content))
+            reserved = 0
+        finally:
+            self._inbox.release(sender, reserved)
+            self._served[sender].release()
         return fed_pb2.SfFedProxySendDataResponse(code=200, result="OK")
+
+    def _refuse(self, sender: str, why: str) -> Any:
+        """Refuse a message, and log it, but no more often than a log can bear."""
+        self._refused[sender] += 1
+        if self._refused[sender] <= MOST_REFUSALS:
+            last = ", and no more of its refusals will be told" if self._refused[sender] == MOST_REFUSALS else ""
+            logging.getLogger(__name__).warning("refused a message of %s: %s%s", sender, why, last)
+        return fed_pb2.SfFedProxySendDataResponse(code=417, result=why)
 
     def _sender(self, shown: Mapping[str, list[bytes]]) -> str | None:
         """The party whose certificate a connection came by; None where it is no party's, or not of its pinned key."""
@@ -133,10 +182,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
 
     def recv(self, src_party: str, seq_id: int) -> Any:
         """Wait for a message that ``src_party`` itself sent. A dead peer ends the wait through the control channel."""
-        key = (src_party, seq_id)
-        with self._arrived:
-            self._arrived.wait_for(lambda: key in self._inbox)
-            content = self._inbox.pop(key)
+        content = self._inbox.take(src_party, seq_id)
         if self.keep is not None:
             write_bytes(self.keep / f"{seq_id:08d}-{src_party}.message", content)
         return loads(content, src_party, self.allowed)
@@ -147,11 +193,35 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
             data = FedRemoteError(self._party_name, RuntimeError("see that party's own log"))
         content = cloudpickle.dumps(data)
         self.counts[dest_party].update(messages=1, bytes=len(content), ciphertexts=count_ciphertexts(data))
-        request = fed_pb2.SfFedProxySendData(data=content, seq_id=seq_id, job_name=self._job_name)
-        response = self._stubs[dest_party].SendData(request, timeout=self._proxy_config.timeout_in_ms / 1000)
+        with self._sending[dest_party]:
+            response = self._stubs[dest_party].send(content, seq_id, self._job_name, self._patience)
         if response.code != 200:
             raise ConnectionError(f"{dest_party} refused a message: {response.result}")
         return True
+
+
+class _Stub:
+    """The way to one party."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        of_message = fed_pb2.SfFedProxySendData.SerializeToString
+        of_answer = fed_pb2.SfFedProxySendDataResponse.FromString
+        self._whole = channel.unary_unary(METHOD, of_message, of_answer)
+        self._in_pieces = channel.stream_unary(METHOD, of_message, of_answer)  # has a thread for each message
+
+    def send(self, content: bytes, seq_id: int, job_name: str, seconds: float) -> Any:
+        """Send one message; returns what the party says to it."""
+        pieces = [content[at : at + PIECE] for at in range(0, len(content), PIECE)]
+        requests = (fed_pb2.SfFedProxySendData(data=piece, seq_id=seq_id, job_name=job_name) for piece in pieces)
+        if len(pieces) == 1:
+            return self._whole(next(requests), timeout=seconds)
+        return self._in_pieces(requests, timeout=seconds, metadata=((PIECES, str(len(pieces))),))
+
+
+def _count_of(context: grpc.ServicerContext) -> int:
+    """How many pieces a message has, as its sender says."""
+    said = str(dict(context.invocation_metadata()).get(PIECES, "1"))
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 10 else 1
 
 
 def secure_proxy(

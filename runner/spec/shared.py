@@ -19,6 +19,7 @@ OF_CLUSTER = ("mode",)
 ABSENT = "not there"
 LONGEST = 60  # characters of a value in a message
 MOST = 8  # differences in a message
+DEEPEST = 10  # sections within each other; another site may send more
 
 
 def shared_values(spec: Spec) -> dict[str, Any]:
@@ -68,14 +69,16 @@ def disagreement(party: str, peer: str, ours: Mapping[str, Any], theirs: Mapping
     found = differences(ours, theirs)
     if not found:
         return None
-    lines = [f"{path} is {shown(mine)} at {party}, {shown(other)} at {peer}" for path, (mine, other) in found.items()]
+    lines = [
+        f"{shown(path)} is {shown(mine)} at {party}, {shown(other)} at {peer}" for path, (mine, other) in found.items()
+    ]
     if len(lines) > MOST:
         lines[MOST:] = [f"and {len(lines) - MOST} more"]
     policy = [path for path in found if path.partition(".")[0] == "policy"]
     kind = PolicyError if policy else SpecError
     return kind(
         f"{party} and {peer} were given different settings",
-        where=", ".join((policy or list(found))[:MOST]),
+        where=", ".join(shown(path) for path in (policy or list(found))[:MOST]),
         why="; ".join(lines),
         fix="let the sites agree on one text of these settings, and start again",
     )
@@ -87,9 +90,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _leaves(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(values, Mapping) and values:
+def _leaves(values: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    if isinstance(values, Mapping) and values and depth < DEEPEST:
         for name, value in values.items():
-            yield from _leaves(value, f"{path}.{name}".lstrip("."))
+            yield from _leaves(value, f"{path}.{name}".lstrip("."), depth + 1)
     else:
         yield path, values

@@ -18,7 +18,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(PROJECT)]
 
-from runner.cluster.workers import memory_folder  # noqa: E402
+from runner.cluster.sockets import memory_folder  # noqa: E402
 from runner.engine.psi import intersect  # noqa: E402
 from runner.spec.align import Align  # noqa: E402
 

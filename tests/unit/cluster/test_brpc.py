@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.cluster.brpc import METHOD, SERVICE, ForgedFrame, Frames
+from runner.cluster.brpc import LONGEST, LONGEST_ANSWER, METHOD, SERVICE, Answers, ForgedFrame, Frames
 
 
 def varint(value: int) -> bytes:
@@ -67,6 +67,8 @@ FORGERIES = {
     "with an attachment": push(message(1), more=b"\x28\x05"),
     "HTTP": b"GET /flags HTTP/1.1\r\nHost: x\r\n\r\n",
     "impossible sizes": b"PRPC" + b"\x00\x00\x00\x01" + b"\x00\x00\x00\x02" + b"xx",
+    "a size that no link sends": b"PRPC" + (LONGEST + 1).to_bytes(4, "big") + b"\x00\x00\x00\x02",
+    "an answer besides": push(message(1), more=b"\x12\x02\x08\x00"),
     "a huge size": b"PRPC" + b"\xff\xff\xff\xff" + b"\x00\x00\x00\x02",
     "cut short within": push(b"\x08\x01\x12\xff\x01"),
     "an endless number": push(b"\x08" + b"\xff" * 11),
@@ -91,3 +93,29 @@ def test_nothing_else_passes_and_nothing_else_is_raised(content: bytes) -> None:
     except ForgedFrame:
         return
     assert all(frame.startswith(b"PRPC") for frame in passed)
+
+
+ANSWER = bytes.fromhex("505250430000000e0000000c120208001800208280808030") + b"\n\x00"  # as the library writes it
+
+
+@given(size=st.integers(1, 100), count=st.integers(0, 4))
+def test_answers_pass_unchanged(size: int, count: int) -> None:
+    answers = Answers()
+    assert b"".join(part for piece in pieces(ANSWER * count, size) for part in answers.feed(piece)) == ANSWER * count
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        push(message(1)),
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        ANSWER[:8] + b"\x00\x00\x00\x0f" + ANSWER[12:],
+        b"PRPC" + (LONGEST_ANSWER + 1).to_bytes(4, "big") + b"\x00\x00\x00\x02",
+        b"PRPC\x00\x00\x00\x00\x00\x00\x00\x00",
+    ],
+)
+def test_what_is_no_answer_is_refused(forged: bytes) -> None:
+    answers = Answers()
+    assert list(answers.feed(ANSWER)) == [ANSWER]
+    with pytest.raises(ForgedFrame):
+        list(answers.feed(forged))

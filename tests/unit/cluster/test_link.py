@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from made_sites import credentials_of, make_sites
 
-from runner.cluster.background import MOST_WAITING
+from runner.cluster.background import MOST_WAITING, MOST_WARNINGS, Sparing
 from runner.cluster.channel import Channel, Message
-from runner.cluster.link import Links, Peer
+from runner.cluster.link import MOST_CALLS, Links, Peer
 from runner.cluster.mutual_tls import client_context
 from runner.errors import ClusterError
 from runner.keys.pki import (
@@ -151,7 +151,7 @@ def next_of(channel: Channel, seconds: float = 10.0) -> Message | None:
     return channel.receive()
 
 
-def test_three_sites_talk_each_with_each(site: Callable[..., Site]) -> None:
+def test_three_sites_talk_each_with_each(folder: Path, site: Callable[..., Site]) -> None:
     sites = {party: site(party) for party in ("alice", "bob", "carol")}
     addresses = {party: address(one) for party, one in sites.items()}
 
@@ -167,6 +167,8 @@ def test_three_sites_talk_each_with_each(site: Callable[..., Site]) -> None:
         for peer, channel in own.items():
             assert next_of(channel) == {"event": "greeting", "of": peer, "to": party}
     assert [one.warned for one in sites.values()] == [[], [], []]
+    shown = sites["alice"].links.certificates()
+    assert shown == {party: (folder / party / CERTIFICATE).read_text() for party in ("bob", "carol")}
 
 
 def pair(alice: Site, bob: Site, at: Peer | None = None) -> tuple[Channel, Channel]:
@@ -380,12 +382,12 @@ class FalseBob:
     def __init__(self, folder: Path, alice: Site, stack: contextlib.ExitStack) -> None:
         self._folder, self._alice, self._stack = folder, alice, stack
 
-    def connect(self) -> ssl.SSLSocket:
+    def connect(self, greeting: bytes = b'{"session": "5", "knows": null, "heard": 0}') -> ssl.SSLSocket:
         plain = socket.create_connection(("127.0.0.1", self._alice.links.port))
         context = client_context(credentials_of(self._folder, "bob"))
         stream = self._stack.enter_context(context.wrap_socket(plain, server_hostname=host_name("alice")))
         stream.settimeout(5)
-        stream.sendall(b'{"session": "5", "knows": null, "heard": 0}\n')
+        stream.sendall(greeting + b"\n" if greeting else b"")
         return stream
 
 
@@ -422,6 +424,50 @@ def test_junk_ends_the_channel_and_nothing_else(
     bob.connect().sendall(junk + b"\n")
     assert next_of(channel) is None
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [b"[" * 100_000, b"7", b"{}", b"\x80\x05K\x01.", b'{"session": "6", "heard": 0}'],
+    ids=lambda greeting: repr(greeting[:20]),
+)
+def test_who_cannot_greet_leaves_the_connection_that_stands(
+    false_bob: tuple[FalseBob, Channel, Site], greeting: bytes
+) -> None:
+    """Another program with bob's certificate, which does not know the name of bob's session."""
+    bob, channel, alice = false_bob
+    first = bob.connect()
+    first.sendall(b'{"number": 1, "said": {"event": "checked"}}\n')
+    assert next_of(channel) == {"event": "checked"}
+    other = bob.connect(greeting)
+    with contextlib.suppress(ConnectionError):
+        while other.recv(1024):
+            pass
+    first.sendall(b'{"number": 2, "said": {"event": "checked"}}\n')
+    assert next_of(channel) == {"event": "checked"}
+    assert alice.warned[0].startswith("refused a connection of bob: ")
+
+
+def test_one_peer_has_few_connections_at_a_time(false_bob: tuple[FalseBob, Channel, Site]) -> None:
+    bob, _, alice = false_bob
+    held = [bob.connect(b"") for _ in range(2 * MOST_CALLS)]
+    until = time.monotonic() + 10
+    while not alice.warned and time.monotonic() < until:
+        time.sleep(0.01)
+    assert alice.warned == [f"refused a connection of bob: it has {MOST_CALLS} already"]
+    for one in held:
+        one.close()
+
+
+def test_warnings_are_told_once_and_not_for_ever() -> None:
+    told: list[str] = []
+    warn = Sparing(told.append)
+    for number in range(2 * MOST_WARNINGS):
+        warn(f"warning {number}")
+        warn("warning 0")
+    assert told[:2] == ["warning 0", "warning 1"]
+    assert len(told) == MOST_WARNINGS + 1
+    assert told[-1].endswith("no more of this will be told")
 
 
 def test_no_message_from_afar_claims_to_bring_files(false_bob: tuple[FalseBob, Channel, Site]) -> None:

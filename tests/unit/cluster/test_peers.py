@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from runner.cluster.channel import Channel
-from runner.cluster.peers import MOST_EARLY, PeerChannel, told
+from runner.cluster.peers import MOST_EARLY, MOST_SAID, PeerChannel, told
+from runner.environment import machine
 from runner.errors import (
     BundleError,
     ClusterError,
@@ -24,6 +25,19 @@ from runner.errors import (
 )
 
 ERROR = {"type": "DataError", "what": "no", "where": "party bob", "why": "it is so", "fix": "ask"}
+
+HELLO = {
+    "event": "hello",
+    "spec": {"sgb": {"max_depth": 2}},
+    "versions": {"numpy": "1.26"},
+    "machine": {"platform": "Linux", "cores": None, "cpu_flags": ["aes"], "variables": {"OMP_NUM_THREADS": "1"}},
+    "crew": "",
+    "denied": [],
+    "share": "0" * 64,
+    "links": 7202,
+}
+DONE = {"event": "done", "sent": {}, "facts": {}, "kept_keys": False, "clean": True}
+ATTESTED = {"event": "attested", "signatures": {"bob": {"audit": {"lines": 3, "head": "0"}, "files": {"a/b": "0"}}}}
 
 
 @pytest.fixture
@@ -52,6 +66,14 @@ def hear(ends: tuple[PeerChannel, socket.socket], *said: Any, phase: tuple[str, 
         {"event": "exited", "child": "bob", "code": 0},
         {"event": "attested", "signatures": {"alice": {}}},
         {"event": "hello"},
+        {**HELLO, "machine": {"platform": "Linux\x1b[2J"}},
+        {**HELLO, "machine": {"platform": {"a": {"b": 1}}}},
+        {**HELLO, "versions": {"numpy\n": "1"}},
+        {**HELLO, "crew": "../../x"},
+        {**DONE, "facts": {"train": {"bob": {"model\x1b[31m": "0"}}}},
+        {**DONE, "sent": {"alice": {"bytes": 10**30}}},
+        {"event": "listening", "port": 7201, "sequence": 2**60},
+        {"event": "attested", "signatures": {"bob": {"files": {"x": ["y"]}}}},
         {},
         {"event": "failed", "party": "bob", "stage": "train", "error": {**ERROR, "what": "no\x1b]0;title\x07"}},
         {"event": "failed", "party": "bob", "stage": "train", "error": {**ERROR, "why": "a\nb"}},
@@ -64,6 +86,18 @@ def test_what_no_site_says_is_refused(ends: tuple[PeerChannel, socket.socket], s
     with pytest.raises(SecurityError, match="bob said what it may not say") as raised:
         hear(ends, said)
     assert str(raised.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("said", [HELLO, {**HELLO, "machine": machine()}, DONE, ATTESTED])
+def test_what_a_site_says_is_heard(ends: tuple[PeerChannel, socket.socket], said: Any) -> None:
+    assert hear(ends, said, phase=(said["event"],)) == [said]
+
+
+def test_nobody_talks_for_ever(ends: tuple[PeerChannel, socket.socket]) -> None:
+    ends[0].said = MOST_SAID - 1
+    assert len(hear(ends, {"event": "tree", "trees": 1}, phase=("tree",))) == 1
+    with pytest.raises(SecurityError, match="may not say"):
+        hear(ends, {"event": "tree", "trees": 2}, phase=("tree",))
 
 
 def test_what_comes_early_is_kept_for_its_phase(ends: tuple[PeerChannel, socket.socket]) -> None:
@@ -105,6 +139,8 @@ def test_a_party_of_any_name_may_say_why_it_ends(ends: tuple[PeerChannel, socket
     error = ClusterError("one", where="two", why="three", fix="four")
     said = {"event": "failed", "party": "b2", "stage": "train", "error": told(error.to_dict(), "b2", "train")}
     assert hear(ends, said)[0]["party"] == "b2"
+
+
 @pytest.mark.parametrize(
     ("kind", "what", "heard"),
     [

@@ -20,7 +20,7 @@ from support import PROJECT
 
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials, client_context, listening
-from runner.cluster.relay import Relay
+from runner.cluster.relay import MOST_STREAMS, Relay
 from runner.errors import RunnerError
 from runner.keys.pki import host_name
 
@@ -137,6 +137,38 @@ def test_member_cannot_speak_as_another(network: Network) -> None:
     claimed = "it claims to come from rank 2, and the certificate is that of rank 1"
     fault = network.faults["alice"].get(timeout=10)
     assert (fault.what, fault.why) == ("bob sent what it may not send", claimed)
+
+
+def test_who_answers_must_answer(network: Network) -> None:
+    """What comes back from a peer goes into the library's client as it is: so it may be nothing but answers."""
+    with socket.socket(socket.AF_UNIX) as far, socket.socket(socket.AF_UNIX) as near:
+        far.bind(str(network.sockets["bob"] / "spu-0/bob"))
+        far.listen()
+        far.settimeout(10)
+        near.connect(str(network.sockets["alice"] / "spu-0/bob"))
+        near.settimeout(10)
+        near.sendall(push(0))
+        with far.accept()[0] as connection:
+            connection.settimeout(10)
+            assert connection.recv(1 << 16) == push(0)
+            connection.sendall(push(1))
+            assert near.recv(1 << 16) == b""
+    assert network.faults["alice"].get(timeout=10).why == "it cannot be read"
+
+
+def test_nobody_holds_more_links_than_it_needs(network: Network) -> None:
+    greeting = {"session": SESSION, "folder": "spu-0", "service": "spu"}
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_STREAMS):
+            stack.enter_context(network.stream("bob", "alice", greeting))
+        until = time.monotonic() + 10
+        while network.relays["alice"]._streams["bob"] < MOST_STREAMS and time.monotonic() < until:
+            time.sleep(0.01)
+        assert stack.enter_context(network.stream("bob", "alice", greeting)).recv(1) == b""
+        assert network.warning_of("alice") == "refused a link of bob: it has 16 already"
+        kept = stack.enter_context(network.stream("carol", "alice", {**greeting, "service": "psi-done", "folder": "1"}))
+        assert kept.recv(1) == b""
+    assert (network.sockets["alice"] / "1" / "psi-carol.s.done").exists(), "carol has places of her own"
 
 
 def test_link_of_another_run_is_refused(network: Network) -> None:

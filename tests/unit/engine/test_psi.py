@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +18,7 @@ import pytest
 from support import PROJECT
 
 from runner.data.ids import id_digests
-from runner.engine.psi import Intersection, intersect
+from runner.engine.psi import Intersection, _remove_traces, intersect
 from runner.engine.psi_process import _wait_for_all
 from runner.errors import StageError
 from runner.spec.align import Protocol
@@ -66,6 +68,32 @@ def test_no_common_id_is_an_answer(short: Path, protocol: Protocol, parties: int
     assert [result.rows.tolist() for result in meet(short, protocol, *own)] == [[]] * parties
 
 
+def test_the_library_leaves_nothing_elsewhere(short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It writes ids to the folder for temporary files and to that it works in, where its caller says nothing."""
+    temporary, here = tmp_path / "temporary", tmp_path / "here"
+    temporary.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.chdir(here)
+    for protocol, parties in (("rr22", 2), ("ecdh_3pc", 3)):
+        folder = short / protocol
+        folder.mkdir()
+        meet(folder, protocol, *[digests(*range(20))] * parties)  # type: ignore[arg-type]
+    assert [*temporary.rglob("*"), *here.rglob("*")] == []
+
+
+def test_the_librarys_trace_goes_at_once() -> None:
+    trace = Path(tempfile.mkstemp(prefix="psi_", suffix=".trace", dir="/tmp")[1])
+    command = [sys.executable, "-c", f"held = open({str(trace)!r}); print(); input()"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1) as held:
+        assert held.stdout is not None
+        held.stdout.readline()
+        _remove_traces(held.pid)
+        held.kill()
+    assert not trace.exists()
+
+
 def test_it_does_not_outlive_its_worker(short: Path) -> None:
     waiting = f"""
 from pathlib import Path
@@ -81,6 +109,7 @@ intersect([b"1" * 16], "alice", ["alice", "bob"], "rr22", Path({str(short)!r}), 
     worker.wait()
     side.wait(timeout=5)
     assert not side.is_running()
+    assert stat.S_IMODE((short / "psi-alice").stat().st_mode) == 0o700, "what it leaves is the owner's alone"
 
 
 def test_a_peer_that_never_comes_ends_the_wait(short: Path) -> None:
