@@ -43,6 +43,7 @@ class Hello(_Said, frozen=True, tag="hello"):
         denied: the flows that its party's grants deny, each with the line that would have to allow it.
         share: its random part of the run's secret name.
         links: the port where its relay listens.
+        repeats: the digest of the run that it repeats; empty: none.
     """
 
     spec: dict[str, Any]
@@ -52,6 +53,7 @@ class Hello(_Said, frozen=True, tag="hello"):
     denied: list[Denial]
     share: Hex
     links: Port
+    repeats: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
 
 
 class Checked(_Said, frozen=True, tag="checked"):

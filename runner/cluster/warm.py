@@ -8,6 +8,7 @@ cluster, the encryption or the policy.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -81,7 +82,7 @@ class Cluster:
         journal.outcome.reused |= {"processes": False, "keys": False, "tables": [], "alignment": False}
         try:
             self._ready_templates(spec, folder)
-            agreement = self._agree(spec, decisions, journal)
+            agreement = self._agree(spec, decisions, journal, original)
             workers = self._prepare(spec, folder, journal, agreement)
             if spec.tables():
                 self._tables.check(spec, folder, self._templates["check"], journal, self._sites)
@@ -137,7 +138,9 @@ class Cluster:
         if self._workers is not None and (why := self._workers.misfit(spec)):
             self._end_workers(why)
 
-    def _agree(self, spec: Spec, decisions: Sequence[Decision], journal: Journal) -> Agreement | None:
+    def _agree(
+        self, spec: Spec, decisions: Sequence[Decision], journal: Journal, original: Path | None
+    ) -> Agreement | None:
         """With sites of other organisations: connect, and compare what all were given."""
         if not spec.is_remote():
             return None
@@ -145,7 +148,8 @@ class Cluster:
         if self._sites is None:
             self._sites = Sites(spec, journal.listener.notice)
         crew = "" if self._workers is None else self._workers.name
-        agreement = self._sites.agree(spec, crew, denied_by(decisions, self._sites.party))
+        repeats = "" if original is None else json.loads((original / "manifest.json").read_bytes())["digest"]
+        agreement = self._sites.agree(spec, crew, denied_by(decisions, self._sites.party), repeats)
         journal.outcome.machines = agreement.machines
         journal.outcome.decisions = with_denials(decisions, agreement.denied)
         require(journal.outcome.decisions)

@@ -23,6 +23,7 @@ from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
 from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 
 from runner.cluster.tls import Identity
+from runner.engine.sending import RECONNECT, send_patiently
 from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
 from runner.files import write_bytes
@@ -104,7 +105,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         )
         for party, address in peers.items():
             pinned = ("grpc.ssl_target_name_override", host_name(party))
-            channel = grpc.secure_channel(address, credentials, options=[*self._grpc_options, pinned])
+            channel = grpc.secure_channel(address, credentials, options=[*self._grpc_options, *RECONNECT, pinned])
             self._stubs[party] = fed_pb2_grpc.SfFedProxyStub(channel)
             self.counts[party] = Counter()
 
@@ -144,7 +145,12 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         content = cloudpickle.dumps(data)
         self.counts[dest_party].update(messages=1, bytes=len(content), ciphertexts=count_ciphertexts(data))
         request = fed_pb2.SfFedProxySendData(data=content, seq_id=seq_id, job_name=self._job_name)
-        response = self._stubs[dest_party].SendData(request, timeout=self._proxy_config.timeout_in_ms / 1000)
+        response = send_patiently(
+            lambda seconds: self._stubs[dest_party].SendData(request, timeout=seconds),
+            self._party_name,
+            dest_party,
+            self._proxy_config.timeout_in_ms / 1000,
+        )
         if response.code != 200:
             raise ConnectionError(f"{dest_party} refused a message: {response.result}")
         return True

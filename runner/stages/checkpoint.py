@@ -131,7 +131,8 @@ def load_checkpoint(context: Context, label: PYUObject) -> tuple[Start, PYUObjec
     training = _require_one_training(context, states)
 
     def keep(site: Site) -> None:
-        write_checkpoint(own_folder(site), trees, read_checkpoint(checkpoint_folder(run, site.party), site.party, trees))
+        sealed = read_checkpoint(checkpoint_folder(run, site.party), site.party, trees)
+        write_checkpoint(own_folder(site), trees, sealed)
 
     context.gate.finish(context.everywhere(keep))
     of_holder = states[context.holder.party]
@@ -168,7 +169,7 @@ def _require_one_training(context: Context, states: dict[str, PYUObject]) -> str
             why="the checkpoints are of one training at " + ", of another at ".join(map(" and ".join, together)),
             fix="let every party name the run folder that the same interrupted run left at its site",
         )
-    return named[context.spec.label.holder]
+    return str(named[context.spec.label.holder])
 
 
 def own_folder(site: Site) -> Path:

@@ -149,7 +149,7 @@ class _Worker:
     def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
         if isinstance(cause, RunnerError):
-            return cause, False
+            return cause, cause.secondary
         secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)
         who = " and ".join(self._parties)
         return (
