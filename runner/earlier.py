@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
+from runner.bundle.checkpoint import FOLDER as CHECKPOINTS
 from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints, newest_common
 from runner.bundle.layout import bundle_folder, find_run
 from runner.bundle.manifest import read_manifest, read_signatures
@@ -23,6 +24,8 @@ from runner.provenance.folder import SPEC, STATUS
 from runner.spec.applied import settle_applied
 from runner.spec.model import APPLIES_MODEL, Spec
 from runner.spec.resumed import settle_resumed
+
+NEWEST = "newest"  # of the interrupted runs
 
 
 def settle(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -38,7 +41,10 @@ def settle(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     outputs = str(config.outputs)
     if isinstance(interrupted := OmegaConf.select(config, "resume"), str):
-        return settle_resumed(config, overrides, _settings_of(_own_folder(Path(interrupted), outputs), "resume"))
+        run = _newest_unfinished(Path(outputs)) if interrupted == NEWEST else Path(interrupted)
+        config = config.copy()
+        config.resume = str(run)
+        return settle_resumed(config, overrides, _settings_of(_own_folder(run, outputs), "resume"))
     model, task = OmegaConf.select(config, "model"), OmegaConf.select(config, "task.name")
     plan = OmegaConf.select(config, "task.plan") if task == "check" else task
     if plan not in APPLIES_MODEL or not isinstance(model, str):
@@ -60,6 +66,32 @@ def look_at_earlier(spec: Spec) -> None:
         _look_at_model(spec, str(spec.model))
     if spec.resume is not None:
         _look_at_checkpoints(spec, Path(spec.resume))
+
+
+def _newest_unfinished(outputs: Path) -> Path:
+    """The folder of the newest run in ``outputs`` that is not finished and left a checkpoint.
+
+    Sites that all name theirs in this way go on from one training or from none: the checkpoints know its name.
+    """
+    for spec in sorted(outputs.glob(f"*/*/{SPEC}"), reverse=True):
+        folders = spec.parent.glob(f"parties/*/{CHECKPOINTS}")
+        if _state_of(spec.parent) != "done" and any(map(list_checkpoints, folders)):
+            print(f"Goes on from {spec.parent}")
+            return spec.parent
+    raise SpecError(
+        "there is nothing to resume",
+        where=f"resume = {NEWEST}",
+        why=f"no run in {outputs} that is not finished has a checkpoint",
+        fix="name the run folder, or train from the start, with train.checkpoint_every=<number of trees>",
+    )
+
+
+def _state_of(run: Path) -> str:
+    """How a run ended, or that it has not; a status that cannot be read is not known."""
+    try:
+        return str(json.loads((run / STATUS).read_bytes())["state"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "unknown"
 
 
 def _own_folder(run: Path, outputs: str) -> Path:
@@ -120,11 +152,7 @@ def _look_at_model(spec: Spec, model: str) -> None:
 
 
 def _look_at_checkpoints(spec: Spec, run: Path) -> None:
-    try:
-        state = json.loads((run / STATUS).read_bytes())["state"]
-    except (OSError, ValueError, LookupError, TypeError):
-        state = "unknown"  # its checkpoints speak for themselves
-    if state == "done":
+    if _state_of(run) == "done":
         raise SpecError(
             "there is nothing to resume",
             where=f"resume = {run}",

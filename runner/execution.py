@@ -154,7 +154,8 @@ def _telling_how_to_go_on(spec: Spec, folder: Path, overrides: Sequence[str], co
             found = [set(list_checkpoints(checkpoint_folder(run_folder, party))) for party in spec.parties_here()]
             if common := set.intersection(*found):
                 command = resume_command(spec, run_folder, overrides, sys.argv[1:])
-                told = f"\nCheckpoint   after tree {max(common)} at every party\nNext         {command}"
+                where = f"here, at {spec.self_party}" if spec.is_remote() else "at every party"
+                told = f"\nCheckpoint   after tree {max(common)} {where}\nNext         {command}"
                 console.print(told, highlight=False, soft_wrap=True, markup=False)
                 break
         raise

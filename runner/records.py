@@ -202,6 +202,7 @@ def show_ledgers(config: DictConfig, request: Request) -> None:
     orders = {
         party: {"order": "ledger", "party": party, "settings": msgspec.to_builtins(own), "delta": settings.delta}
         for party, own in sorted(parties.items())
+        if own.key_file is not None or own.key_env is not None  # those of other sites are shown there
     }
     answers = ask_parties(orders, Cluster())
     if settings.format == "json":

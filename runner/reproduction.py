@@ -45,7 +45,8 @@ def reproduce_run(overrides: Sequence[str], request: Request) -> None:
     original = read_run(folder)
     config = _snapshot(folder)
     _require_same(folder, original, to_spec(config))
-    changed = [override for override in overrides if not override.lstrip("+~").startswith(OF_REQUEST)]
+    whose = _whose_site(to_spec(config))
+    changed = [o for o in overrides if not o.lstrip("+~").startswith((*OF_REQUEST, *whose))]
     for override in changed:
         _apply(config, override, request)
     spec = msgspec.structs.replace(to_spec(config), resume=None, tracking=Tracking())  # from the first tree on
@@ -67,8 +68,20 @@ CONDITIONS: dict[Condition, str] = {
 }
 
 
+def _whose_site(spec: Spec) -> tuple[str, ...]:
+    """How overrides begin that say whose site this is, as the snapshot of its run does."""
+    return ("site=", f"self_party={spec.self_party}", "cluster=remote") if spec.is_remote() else ()
+
+
 def _varied(spec: Spec, condition: Condition | None) -> Spec:
     cluster = spec.cluster
+    if spec.is_remote() and condition in ("ports", "cluster"):
+        raise SpecError(
+            f"a run over several sites is not repeated with other {condition}",
+            where="reproduce.vary",
+            why="its ports are those that the others know" if condition == "ports" else "its parties are elsewhere",
+            fix=f"leave {condition} out of reproduce.vary",
+        )
     match condition:
         case "ports":
             cluster = msgspec.structs.replace(cluster, ports=_free_ports(spec))
@@ -165,9 +178,10 @@ def _compare_parts(folder: Path, repeated: Path, spec: Spec) -> str:
 
 def _shared(folder: Path, spec: Spec) -> str:
     """What the repetition took over from the parties' private snapshots."""
-    parties = [party for party in spec.party_order() if (folder / "parties" / party / PRIVATE_SNAPSHOT).exists()]
+    here = spec.parties_here()
+    parties = [party for party in here if (folder / "parties" / party / PRIVATE_SNAPSHOT).exists()]
     text = f"shuffle seeds and digest keys of {', '.join(parties) or 'nobody'}, from their private snapshots"
-    missing = sorted(set(spec.parties) - set(parties))
+    missing = sorted(set(here) - set(parties))
     if missing:
         text += f"; {', '.join(missing)} ran with the present key, so that digests differ unless it is the same"
     return text

@@ -51,6 +51,7 @@ class Hello(_Said, frozen=True, tag="hello"):
         denied: the flows that its party's grants deny, each with the line that would have to allow it.
         share: its random part of the run's secret name.
         links: the port where its relay listens.
+        repeats: the digest of the run that it repeats; empty: none.
     """
 
     spec: dict[str, Any]
@@ -60,6 +61,7 @@ class Hello(_Said, frozen=True, tag="hello"):
     denied: Annotated[list[Denial], Many]
     share: Hex
     links: Port
+    repeats: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
 
 
 class Checked(_Said, frozen=True, tag="checked"):

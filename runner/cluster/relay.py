@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ PATIENCE = 60.0  # seconds until a peer's process must listen: the parties do no
 PIECE = 1 << 18  # bytes
 PAUSE = 0.02  # seconds
 MOST_STREAMS = 16  # of one peer at a time; the links have one for each service and peer
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reach a peer's relay
 
 
 class _Greeting(msgspec.Struct):
@@ -142,13 +144,7 @@ class Relay:
         self, folder: str, service: Service, peer: str
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         at = self._peers[peer]
-        connected = asyncio.open_connection(
-            at.host, at.port, ssl=client_context(self._credentials), server_hostname=host_name(peer), limit=PIECE
-        )
-        try:
-            reader, writer = await asyncio.wait_for(connected, HANDSHAKE)
-        except asyncio.TimeoutError:
-            raise ConnectionError("no answer in time") from None
+        reader, writer = await self._reach(peer)
         self._background.own(writer)
         if faults := faults_of(certificate_of(writer), self._authority, peer, at.pin):
             writer.close()
@@ -157,6 +153,24 @@ class Relay:
         greeting = {"session": self._session, "folder": folder, "service": service}
         writer.write(json.dumps(greeting).encode() + b"\n")
         return reader, writer
+
+    async def _reach(self, peer: str) -> Streams:
+        """A connection to a peer's relay, tried again while the network fails, ever more slowly."""
+        at, pause = self._peers[peer], FIRST_PAUSE
+        until = self._background.loop.time() + PATIENCE
+        while True:
+            connected = asyncio.open_connection(
+                at.host, at.port, ssl=client_context(self._credentials), server_hostname=host_name(peer), limit=PIECE
+            )
+            try:
+                return await asyncio.wait_for(connected, HANDSHAKE)
+            except ssl.SSLCertVerificationError:
+                raise
+            except (OSError, asyncio.TimeoutError) as error:
+                if self._background.loop.time() + pause > until:
+                    raise ConnectionError(0, f"{at.host}:{at.port}: {reason(error)}") from None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def _refuse_stranger(self, address: str, why: str) -> None:
         self._warn(f"refused a link from {address}: {why}; expected: {', '.join(self._peers)}")

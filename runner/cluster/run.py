@@ -206,7 +206,9 @@ class _Stages:
             self._watch.enter(name, stage)
             if len(told[stage]) == 1:
                 self._journal.begin(stage)
-        elif len(told[stage]) == len(self._workers.channels):
+            return
+        self._watch.leave(name)
+        if len(told[stage]) == len(self._workers.channels):
             self._journal.end(stage)
 
     def trains(self) -> bool:

@@ -94,12 +94,13 @@ class Sites:
         for channel in self.channels.values():
             channel.close()
 
-    def agree(self, spec: Spec, crew: str, denied: Sequence[Sequence[str]]) -> Agreement:
+    def agree(self, spec: Spec, crew: str, denied: Sequence[Sequence[str]], repeats: str = "") -> Agreement:
         """Compare what all sites were given.
 
         Args:
             crew: the name of the workers that stand here from an earlier run; empty: none.
             denied: the flows that this party's grants deny, each with the line that would have to allow it.
+            repeats: the digest of the run that this one repeats; empty: none.
 
         Raises:
             SpecError, PolicyError: where it differs, naming the settings, at every site.
@@ -114,6 +115,7 @@ class Sites:
             "denied": [list(flow) for flow in denied],
             "share": secrets.token_hex(32),
             "links": reached_at(spec, self._relay_listener.getsockname()[1]),
+            "repeats": repeats,
         }
         for channel in self.channels.values():
             channel.said = 0
@@ -122,6 +124,7 @@ class Sites:
         for party, hello in heard.items():
             if error := disagreement(self.party, party, ours["spec"], hello["spec"]):
                 raise error
+            _require_same_original(self.party, party, repeats, hello["repeats"])
             _require_same_versions(self.party, party, ours["versions"], hello["versions"])
         if failure is not None:
             raise failure
@@ -211,6 +214,18 @@ def _require_same_versions(party: str, peer: str, ours: Mapping[str, str], their
             where=", ".join(name[:40] for name in different[:8]),
             why=said,
             fix="install the same versions at all sites",
+        )
+
+
+def _require_same_original(party: str, peer: str, ours: str, theirs: str) -> None:
+    """Refuse to repeat a run where another site repeats none, or another one."""
+    if ours != theirs:
+        said = {party: ours, peer: theirs}
+        raise SpecError(
+            f"{party} and {peer} do not repeat the same run",
+            where="run",
+            why="; ".join(f"{name} repeats {f'run {what[:12]}…' if what else 'none'}" for name, what in said.items()),
+            fix="type task=reproduce run=… at every site, with the folder that the same run left there",
         )
 
 

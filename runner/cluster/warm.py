@@ -8,6 +8,7 @@ cluster, the encryption or the policy.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +91,7 @@ class Cluster:
         journal.outcome.reused |= {"processes": False, "keys": False, "tables": [], "alignment": False}
         try:
             self._ready_templates(spec, folder)
-            agreement = self._agree(spec, decisions, journal, logged)
+            agreement = self._agree(spec, decisions, journal, logged, original)
             nonce = secrets.token_hex(32) if agreement is None else agreement.session
             self._name_run(nonce, journal, agreement)
             workers = self._prepare(spec, folder, journal, agreement)
@@ -155,7 +156,9 @@ class Cluster:
         if agreement is not None:
             journal.listener.notice(f"this run is {self._log.run} in the logs of all sites")
 
-    def _agree(self, spec: Spec, decisions: Sequence[Decision], journal: Journal, logged: Logged) -> Agreement | None:
+    def _agree(
+        self, spec: Spec, decisions: Sequence[Decision], journal: Journal, logged: Logged, original: Path | None
+    ) -> Agreement | None:
         """With sites of other organisations: connect, and compare what all were given."""
         if not spec.is_remote():
             return None
@@ -163,7 +166,8 @@ class Cluster:
         if self._sites is None:
             self._sites = Sites(spec, logged.notice, logged.warn)
         crew = "" if self._workers is None else self._workers.name
-        agreement = self._sites.agree(spec, crew, denied_by(decisions, self._sites.party))
+        repeats = "" if original is None else json.loads((original / "manifest.json").read_bytes())["digest"]
+        agreement = self._sites.agree(spec, crew, denied_by(decisions, self._sites.party), repeats)
         journal.outcome.machines = agreement.machines
         journal.outcome.decisions = with_denials(decisions, agreement.denied)
         require(journal.outcome.decisions)

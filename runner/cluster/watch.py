@@ -49,6 +49,7 @@ class Watch:
         self._deadline = time.monotonic() + limits.start_timeout
         self._stages = dict.fromkeys(crew.channels, stage)
         self._unfinished = set(crew.channels)
+        self._ready: set[str] = set()
         self._heard: dict[str, float] = {}
         self._used: dict[str, float] = {}
         self._exit_codes: dict[str, int] = {}
@@ -79,7 +80,12 @@ class Watch:
     def enter(self, child: str, stage: str) -> None:
         """``child`` began a stage; the stage's deadline starts to run."""
         self._stages[child] = stage
+        self._ready.discard(child)
         self._deadline = time.monotonic() + self._limits.stage_timeout
+
+    def leave(self, child: str) -> None:
+        """``child`` is done with its stage; if the stage's deadline passes, it was not the one who held it up."""
+        self._ready.add(child)
 
     def _forgive(self, seconds: float) -> None:
         """Whoever asked for the events has thought about them for so long, and nobody was heard meanwhile."""
@@ -189,20 +195,27 @@ class Watch:
         held = f"it held {gib(self._held.get(name, 0))} GiB when it was last looked at, and was ended by signal 6"
         return too_much(name, self._stages[name], allowed, f"{held}, which is how it fails where it gets no more")
 
+    def _late(self) -> StageError:
+        """Names those that are not done with their stage; the others wait for them."""
+        missing = sorted(self._unfinished - self._ready) or sorted(self._unfinished)
+        stages = ", ".join(dict.fromkeys(self._stages[name] for name in missing))
+        who = " and ".join(missing)
+        return StageError(
+            f"stage {stages!r} takes too long: {who} {'has' if len(missing) == 1 else 'have'} not ended it",
+            where=f"party {', '.join(missing)}, stage {stages}",
+            why="its deadline has passed",
+            fix="raise cluster.stage_timeout or cluster.start_timeout, or see what holds the party up",
+        )
+
     def _check_clock(self) -> None:
         now = time.monotonic()
         if not self._crew.faults.empty():
             raise self._crew.faults.get()
         if self._secondary is not None and (now > self._secondary[0] or not self._unfinished):
             raise self._secondary[1]
+        if self._unfinished and now > self._deadline:
+            raise self._late()
         for name in sorted(self._unfinished):
-            if now > self._deadline:
-                raise StageError(
-                    f"stage {self._stages[name]!r} takes too long",
-                    where=f"party {name}, stage {self._stages[name]}",
-                    why="its deadline has passed",
-                    fix="raise cluster.stage_timeout or cluster.start_timeout, or see what holds the party up",
-                )
             silence = now - self._heard.get(name, now)
             if self._beats and name not in self._crew.peers and silence > self._limits.silence_timeout:
                 if self._is_busy(name, silence):

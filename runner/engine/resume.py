@@ -38,11 +38,13 @@ class Start:
         trees: the trees so far; each party's splits are at that party, leaf weights at the label holder.
         scores: the raw scores of the training rows after these trees, shape (rows, 1), at the label holder.
         generators: party → the states of its generators, at that party.
+        training: the name of that training, which all parties know.
     """
 
     trees: Sequence[DistributedTree]
     scores: PYUObject
     generators: Mapping[str, PYUObject]
+    training: str
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from secretflow.distributed.fed.proxy.grpc.grpc import GrpcProxy
 from runner.cluster.reach import require_reachable
 from runner.cluster.tls import Identity
 from runner.engine.inbox import OVERHEAD, Inbox, fair_share
+from runner.engine.sending import RECONNECT, send_patiently
 from runner.engine.unpickle import ALLOWED, Names, loads
 from runner.errors import ClusterError
 from runner.files import write_bytes
@@ -130,7 +131,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         )
         for party, address in peers.items():
             pinned = ("grpc.ssl_target_name_override", host_name(party))
-            channel = grpc.secure_channel(address, credentials, options=[*self._grpc_options, pinned])
+            channel = grpc.secure_channel(address, credentials, options=[*self._grpc_options, *RECONNECT, pinned])
             self._stubs[party] = _Stub(channel)
             self.counts[party] = Counter()
 
@@ -194,7 +195,12 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         content = cloudpickle.dumps(data)
         self.counts[dest_party].update(messages=1, bytes=len(content), ciphertexts=count_ciphertexts(data))
         with self._sending[dest_party]:
-            response = self._stubs[dest_party].send(content, seq_id, self._job_name, self._patience)
+            response = send_patiently(
+                lambda seconds: self._stubs[dest_party].send(content, seq_id, self._job_name, seconds),
+                self._party_name,
+                dest_party,
+                self._patience,
+            )
         if response.code != 200:
             raise ConnectionError(f"{dest_party} refused a message: {response.result}")
         return True

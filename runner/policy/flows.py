@@ -59,6 +59,7 @@ CURVE = "training metric per tree"
 VALIDATION_CURVE = "validation metrics per tree"
 NEXT_TRIAL = "settings of the next trial and which trials go on, as earlier metrics suggest"
 CHECKPOINTS = "the numbers of trees in its checkpoints"
+TRAINING = "which training its checkpoint is of, a random name"
 ROW_COUNT = "rows and features of its table"
 METRICS = "test metrics"
 FOLD_METRICS = "test metrics of each fold"
@@ -182,6 +183,8 @@ def _train(spec: Spec) -> Iterator[Flow]:
             yield Flow("train", "model_parts", CLASSES, holder, party)
     if spec.train.checkpoint_every or spec.resume is not None:
         yield from _everybody(spec, "train", "model_parts", CHECKPOINTS)
+    if spec.resume is not None:
+        yield from _everybody(spec, "train", "model_parts", TRAINING)
     if spec.train.validation_curve:
         yield from _validation_curve(spec)
     for recipient in spec.parties:

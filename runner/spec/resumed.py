@@ -15,7 +15,8 @@ from runner.spec.model import Spec
 from runner.spec.request import split_request
 
 OWN = ("task", "resume", "outputs")  # always this run's
-ADJUSTABLE = ("train", "cluster", "report", "log")  # the interrupted run's, but for what was typed now
+ADJUSTABLE = ("train", "cluster", "report", "log", "site")  # the interrupted run's, but for what was typed now
+MOVABLE = ("address", "tls_pin")  # of a party: a site may come back on another machine, with another certificate
 CHOSEN_AGAIN = "experiment"  # it may stand for settings of any section
 HOW = "cluster.mode"  # not adjustable: one process or several draw stock SecretFlow's shuffles in another order
 
@@ -42,6 +43,9 @@ def settle_resumed(config: DictConfig, overrides: Sequence[str], saved: Mapping[
     for path in typed:
         if path.partition(".")[0] in ADJUSTABLE:
             OmegaConf.update(merged, path, OmegaConf.select(config, path), merge=False)
+    if any(path.partition(".")[0] == "parties" for path in typed):
+        for place in (f"parties.{party}.{name}" for party in merged.parties for name in MOVABLE):
+            OmegaConf.update(merged, place, OmegaConf.select(config, place))
     return merged
 
 
@@ -53,7 +57,17 @@ def _completed(config: DictConfig) -> dict[str, Any]:
         return spec_values(to_spec(config))  # raises the error in our words
 
 
+def _unmoved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without where the parties are."""
+    parties = {
+        party: {name: value for name, value in settings.items() if name not in MOVABLE}
+        for party, settings in values["parties"].items()
+    }
+    return {**values, "parties": parties}
+
+
 def _refuse_others(composed: Mapping[str, Any], saved: Mapping[str, Any], typed: Sequence[str]) -> None:
+    composed, saved = _unmoved(composed), _unmoved(saved)
     for path in typed:
         section = path.partition(".")[0]
         if section in OWN:

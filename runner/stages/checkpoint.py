@@ -10,10 +10,14 @@ The order of writing, so that a kill at any moment leaves a number of trees that
 1. every party writes its new file under a temporary name, flushes it, and renames it;
 2. the parties exchange what they have, which nobody has done before its own file is whole;
 3. only then does each remove its older files.
+
+A training has a random name, which goes on with it from run to run: parties that each point at a run folder of their
+own must not join the states of two trainings. A run that goes on keeps the checkpoint that it began with as its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -33,20 +37,26 @@ from runner.engine.resume import Moment, Start, join_tree, pack_array, pack_spli
 from runner.engine.site import Site
 from runner.errors import BundleError, DataError
 from runner.files import canonical_json
-from runner.policy.flows import CHECKPOINTS
+from runner.policy.flows import CHECKPOINTS, TRAINING
 from runner.spec.identity import training_digest
 from runner.stages.context import Context
 
-FORMAT = 1
+FORMAT = 2
 
 
-def save_checkpoint(context: Context, moment: Moment, curve: PYUObject) -> None:
+def name_of_new(context: Context) -> str:
+    """The name of a training that begins with this run: the same at all parties, and of no other run."""
+    return hashlib.sha256(f"training {context.nonce}".encode()).hexdigest()
+
+
+def save_checkpoint(context: Context, moment: Moment, curve: PYUObject, training: str) -> None:
     """Write every party's checkpoint of this moment, and then remove the older ones.
 
     Args:
         context: the run.
         moment: the training, just before its next tree.
         curve: the points of the learning curve before this moment, a list at the label holder.
+        training: its name.
     """
     holder, trees = context.holder.party, len(moment.trees)
     generators = moment.generators.states()
@@ -55,6 +65,7 @@ def save_checkpoint(context: Context, moment: Moment, curve: PYUObject) -> None:
         state: dict[str, Any] = {
             "splits": [tree.get_split_tree_dict()[device] for tree in moment.trees],
             "generators": generators[party],
+            "training": training,
         }
         if party == holder:
             weights = [tree.get_leaf_weight() for tree in moment.trees]
@@ -92,7 +103,8 @@ def load_checkpoint(context: Context, label: PYUObject) -> tuple[Start, PYUObjec
         where to start, and the points of the learning curve so far, a list at the label holder.
 
     Raises:
-        BundleError: at a party whose checkpoint is missing, altered, another party's or another training's.
+        BundleError: at a party whose checkpoint is missing, altered, another party's or another training's; at all
+            where they are of different trainings.
         DataError: at a party whose table is not the one of that training.
     """
     run = Path(str(context.spec.resume))
@@ -116,6 +128,13 @@ def load_checkpoint(context: Context, label: PYUObject) -> tuple[Start, PYUObjec
 
     states = {party: context.at(party, read) for party in context.devices}
     context.gate.finish(states)
+    training = _require_one_training(context, states)
+
+    def keep(site: Site) -> None:
+        sealed = read_checkpoint(checkpoint_folder(run, site.party), site.party, trees)
+        write_checkpoint(own_folder(site), trees, sealed)
+
+    context.gate.finish(context.everywhere(keep))
     of_holder = states[context.holder.party]
     scores = context.at(context.holder.party, _fitting_scores, of_holder, label)
     context.gate.finish(scores)
@@ -133,8 +152,24 @@ def load_checkpoint(context: Context, label: PYUObject) -> tuple[Start, PYUObjec
         ],
         scores=scores,
         generators={party: _take(state, lambda state: state["generators"]) for party, state in states.items()},
+        training=training,
     )
     return start, _take(of_holder, lambda state: state["curve"])
+
+
+def _require_one_training(context: Context, states: dict[str, PYUObject]) -> str:
+    """The name of the training that all parties' checkpoints are of."""
+    own = {party: _take(state, lambda state: state["training"]) for party, state in states.items()}
+    named = context.gate.exchange(own, stage="train", kind="model_parts", form=TRAINING)
+    if len(set(named.values())) > 1:
+        together = [[party for party in named if named[party] == name] for name in dict.fromkeys(named.values())]
+        raise BundleError(
+            "the parties go on from different trainings",
+            where="resume",
+            why="the checkpoints are of one training at " + ", of another at ".join(map(" and ".join, together)),
+            fix="let every party name the run folder that the same interrupted run left at its site",
+        )
+    return str(named[context.spec.label.holder])
 
 
 def own_folder(site: Site) -> Path:
@@ -161,6 +196,7 @@ def _packed(site: Site, state: dict[str, Any]) -> bytes:
         "table": _table_digest(site),
         "splits": [pack_splits(splits) for splits in state["splits"]],
         "generators": state["generators"],
+        "training": state["training"],
     }
     if "scores" in state:
         values["leaf_weights"] = [pack_array(weights) for weights in state["leaf_weights"]]

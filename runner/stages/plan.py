@@ -79,7 +79,7 @@ def _run(stage: Stage, context: Context, progress: _Progress) -> None:
             progress.model = import_model(context)
         case "save":
             save(context, _made(progress.model))
-            if context.spec.train.checkpoint_every:
+            if context.spec.train.checkpoint_every or context.spec.resume is not None:
                 drop_checkpoints(context)
             progress.model = None
             forget_preparations(context)

@@ -18,7 +18,7 @@ from runner.privacy.choose import label_noise
 from runner.privacy.debias import unbiased, unbiased_membership
 from runner.privacy.mechanisms import LabelNoise, RandomisedResponse
 from runner.spec.privacy import LabelDp
-from runner.stages.checkpoint import load_checkpoint, save_checkpoint
+from runner.stages.checkpoint import load_checkpoint, name_of_new, save_checkpoint
 from runner.stages.context import Context
 from runner.stages.curve import Curve
 from runner.stages.labels import Labels
@@ -107,7 +107,7 @@ def _train_one(
     validated: Labels | None = None,
 ) -> SgbModel:
     context, spec = shared.context, shared.context.spec
-    every = spec.train.checkpoint_every
+    every, training = spec.train.checkpoint_every, start.training if start is not None else name_of_new(context)
     parameters = spec.sgb.parameters()
     base = None
     if spec.sgb.base_score == "auto":
@@ -119,7 +119,7 @@ def _train_one(
     def before_tree(moment: Moment) -> None:
         trees = len(moment.trees)
         if every and trees and trees % every == 0:
-            save_checkpoint(context, moment, curve.so_far())
+            save_checkpoint(context, moment, curve.so_far(), training)
         if validation is not None:  # first: who may stop the training looks at it
             validation.add(moment.trees)
         curve.before_tree(moment)

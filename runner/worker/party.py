@@ -185,7 +185,7 @@ class _Worker:
     def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
         if isinstance(cause, RunnerError):
-            return cause, False
+            return cause, cause.secondary
         if isinstance(cause, MemoryError):
             return refused_memory(" and ".join(self._parties), self._stage), False
         secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)

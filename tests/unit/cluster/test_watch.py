@@ -20,7 +20,7 @@ from runner.cluster.channel import Channel
 from runner.cluster.peers import PeerChannel
 from runner.cluster.processes import Crew
 from runner.cluster.watch import SECONDARY_GRACE, Watch
-from runner.errors import ClusterError
+from runner.errors import ClusterError, StageError
 
 LIMITS = msgspec.structs.replace(make_spec().cluster, silence_timeout=1.0)
 
@@ -79,6 +79,27 @@ def test_process_that_waits_for_the_driver_is_not() -> None:
                 time.sleep(2 * LIMITS.silence_timeout)
                 threading.Timer(LIMITS.silence_timeout / 2, ends.child.send, kwargs={"event": "done"}).start()
         assert told == ["paused", "done"]
+
+
+def test_deadline_names_those_who_are_not_done() -> None:
+    limits = msgspec.structs.replace(LIMITS, stage_timeout=0.5)
+    names = ("alice", "bob", "carol")
+    pairs = {name: socket.socketpair() for name in ("", *names)}
+    crew = Crew(3, "work", Channel(pairs[""][0]), {"carol": Channel(pairs["carol"][0])})
+    crew.join({name: PeerChannel(name, Channel(pairs[name][0])) for name in ("alice", "bob")}, SimpleQueue())
+    watch = Watch(crew, limits, stage="open", last_words=("done",), beats=True)
+    for name in names:
+        watch.enter(name, "train")
+    watch.leave("bob")
+    began = time.monotonic()
+    try:
+        with pytest.raises(StageError, match="'train' takes too long: alice and carol have not ended it"):
+            list(watch.events())
+        assert time.monotonic() - began < 5
+    finally:
+        for pair in pairs.values():
+            for end in pair:
+                end.close()
 
 
 def test_failure_that_follows_from_another_sites_death_waits_for_it() -> None:

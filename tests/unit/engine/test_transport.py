@@ -23,6 +23,7 @@ from runner.keys.pki import host_name
 
 PARTIES = ("alice", "bob", "carol")
 JOB = "job-1"
+SOON = 0.5  # seconds
 
 
 class Run:
@@ -157,7 +158,8 @@ def test_server_of_another_authority_gets_nothing(run: Run) -> None:
     impostor = other.start("bob")
     try:
         alice = run.connect("alice", bob=other.ports["bob"])
-        with pytest.raises(grpc.RpcError):
+        alice._patience = SOON
+        with pytest.raises(ClusterError, match="alice could not send to bob"):
             alice.send("bob", "secret", 1)
         assert not impostor._inbox
     finally:
@@ -166,7 +168,8 @@ def test_server_of_another_authority_gets_nothing(run: Run) -> None:
 
 def test_member_at_another_members_address_gets_nothing(run: Run) -> None:
     alice = run.connect("alice", bob=run.ports["carol"])
-    with pytest.raises(grpc.RpcError):
+    alice._patience = SOON
+    with pytest.raises(ClusterError, match="alice could not send to bob"):
         alice.send("bob", "for bob only", 1)
     assert not run.proxies["carol"]._inbox
 
@@ -311,10 +314,23 @@ def test_large_message_passes(run: Run) -> None:
     assert received(run.proxies["bob"], "alice", 1).shape == given.shape
 
 
-def test_message_to_a_party_that_is_gone_fails_and_does_not_wait(run: Run) -> None:
+def test_message_to_a_party_that_is_gone_fails_in_time_and_names_it(run: Run) -> None:
     run.proxies["bob"].stop()
-    with pytest.raises(grpc.RpcError):
-        run.proxies["alice"].send("bob", "x", 1)
+    alice = run.proxies["alice"]
+    alice._patience = SOON
+    with pytest.raises(ClusterError, match="alice could not send to bob") as error:
+        alice.send("bob", "x", 1)
+    assert "raise cluster.message_timeout" in error.value.fix
+    assert error.value.secondary, "why bob is gone, others know"
+
+
+def test_message_is_sent_again_while_the_network_fails(run: Run) -> None:
+    run.proxies["bob"].stop()
+    timer = threading.Timer(0.5, run.start, ("bob",), {"port": run.ports["bob"]})
+    timer.start()
+    assert run.proxies["alice"].send("bob", "x", 1) is True
+    timer.join()
+    assert received(run.proxies["bob"], "alice", 1) == "x"
 
 
 def streams(run: Run, caller: str, receiver: str) -> Any:

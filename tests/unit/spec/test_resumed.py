@@ -54,6 +54,19 @@ def test_checkpoints_and_timeouts_may_change() -> None:
     assert (spec.cluster.mode, spec.cluster.stage_timeout) == ("debug", 60)
 
 
+def test_site_may_come_back_elsewhere() -> None:
+    site = ("cluster=remote", "parties=sites", "self_party=bob", "site=bob")
+    saved = spec_values(make_spec(*site, "sgb.max_depth=4"))
+    moved = [*site, "parties.bob.address=10.0.0.7:7300", "site.listen=0.0.0.0:7300", "resume=RUN"]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        spec = to_spec(settle_resumed(compose("config", moved), moved, saved))
+    assert spec.parties["bob"].address == "10.0.0.7:7300"
+    assert spec.parties["alice"].address == make_spec(*site).parties["alice"].address
+    assert spec.site.listen == "0.0.0.0:7300"
+    assert spec.sgb.max_depth == 4
+    assert training_digest(spec) == training_digest(make_spec(*site, "sgb.max_depth=4"))
+
+
 @pytest.mark.parametrize(
     "override",
     [

@@ -108,7 +108,7 @@ class House:
             {party: site.audit for party, site in sites.items()},
             dict.fromkeys(ORDER, emit),
         )
-        return Context(spec, self._devices, sites, gate, "nonce", {}, connect_spu=lambda: None)  # type: ignore[arg-type, return-value]
+        return Context(spec, self._devices, sites, gate, f"nonce of {run}", {}, connect_spu=lambda: None)  # type: ignore[arg-type, return-value]
 
     def train(self, run: str, changes: dict[str, Any], stop_after: int | None = None) -> bytes:
         """Train; the model with all it has, gains too, bit for bit."""
@@ -192,6 +192,10 @@ def test_resumed_training_is_interrupted_and_goes_on_again(house: House) -> None
     house.interrupt("first", changes, stop_after=3)
     house.interrupt("second", {**changes, "resume": str(house.place / "first")}, stop_after=5)
     assert house.found("second") == at_everyone(4), "it wrote its own"
+    for party in ORDER[1:]:  # as if it had been killed when they had written nothing yet
+        house.file("second", party, 4).unlink()
+        shutil.copyfile(house.file("first", party, 2), house.file("second", party, 2))
+    shutil.copyfile(house.file("first", "carol", 2), house.file("second", "carol", 2))
     assert house.resume("third", "second", changes) == house.train("whole", changes)
 
 
@@ -273,6 +277,18 @@ def test_checkpoint_under_another_key_is_refused(copied: House) -> None:
 @pytest.mark.parametrize(("setting", "value"), [("sgb.max_depth", 4), ("data.name", "x"), ("data.split.key", "x")])
 def test_checkpoint_of_another_training_is_refused(copied: House, setting: str, value: Any) -> None:
     refused(copied, BundleError, "another training's", **{setting: value})
+
+
+def test_run_that_goes_on_has_the_checkpoint_too(copied: House) -> None:
+    copied.load("resumed", "interrupted", VARIANTS["samples"])
+    assert copied.found("resumed") == at_everyone(2)
+
+
+def test_checkpoints_of_two_trainings_are_not_joined(copied: House) -> None:
+    """Each is whole, of the same settings, table and number of trees: but not of one training."""
+    copied.interrupt("other", VARIANTS["samples"], stop_after=3)
+    shutil.copyfile(copied.file("other", "alice", 2), copied.file("interrupted", "alice", 2))
+    refused(copied, BundleError, "different trainings", "at carol and bob, of another at alice")
 
 
 def test_missing_checkpoint_is_refused_everywhere(copied: House) -> None:
