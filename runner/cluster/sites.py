@@ -23,7 +23,7 @@ from runner.cluster.link import Links
 from runner.cluster.mutual_tls import Credentials, listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
-from runner.cluster.site import credentials_of, listen_of, peers_of
+from runner.cluster.site import credentials_of, listen_of, peers_of, require_own_certificate
 from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
@@ -71,10 +71,13 @@ class Sites:
             raise AssertionError("the spec lets remote mode run with self_party only")
         self.party = spec.self_party
         self.credentials = credentials_of(spec)
+        require_own_certificate(spec)
         self._notice = notice
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         host, port = listen_of(spec)
         limits = spec.cluster
+        if port:
+            listening((host, port + 1), self.party).close()  # the worker's, which comes later
         self._relay_listener = listening((host, port + 2 if port else 0), self.party)
         with contextlib.ExitStack() as undo:
             undo.callback(self._relay_listener.close)
@@ -99,7 +102,7 @@ class Sites:
 
         Raises:
             SpecError, PolicyError: where it differs, naming the settings, at every site.
-            ClusterError: where a site says nothing.
+            ClusterError: where a site says nothing, or has another time.
         """
         ours: Message = {
             "event": "hello",
@@ -120,6 +123,7 @@ class Sites:
             _require_same_versions(self.party, party, ours["versions"], hello["versions"])
         if failure is not None:
             raise failure
+        require_same_time(self.party, self._links.ahead(), spec.cluster.max_clock_skew)
         hellos = {party: {self.party: ours, **heard}[party] for party in sorted({self.party, *heard})}
         shares = [hello["share"] for hello in hellos.values()]
         return Agreement(
@@ -202,6 +206,21 @@ def _require_same_versions(party: str, peer: str, ours: Mapping[str, str], their
             where=", ".join(name[:40] for name in different[:8]),
             why=said,
             fix="install the same versions at all sites",
+        )
+
+
+def require_same_time(party: str, ahead: Mapping[str, float], most: float) -> None:
+    """Certificates, audit logs and manifests have times, and are compared with those of other sites."""
+    wrong = {peer: seconds for peer, seconds in sorted(ahead.items()) if abs(seconds) > most}
+    if wrong:
+        raise ClusterError(
+            f"the clocks of {party} and {' and '.join(wrong)} differ",
+            where=f"cluster.max_clock_skew = {most:g}",
+            why="; ".join(
+                f"{peer}'s is {abs(seconds):,.0f} s {'ahead of' if seconds > 0 else 'behind'} {party}'s"
+                for peer, seconds in wrong.items()
+            ),
+            fix="set the clocks of all sites, best by NTP; task=doctor compares them",
         )
 
 
