@@ -27,7 +27,7 @@ from runner.cluster.site import credentials_of, listen_of, peers_of, require_own
 from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
-from runner.files import canonical_json
+from runner.files import canonical_json, want_of_room
 from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values
 
@@ -153,7 +153,7 @@ class Sites:
         """Let all other sites know that this one ends, and what of its cause they may know."""
         interrupted = ClusterError(f"{self.party}'s operator stopped the run", where="", why="", fix="")
         unforeseen = ClusterError(f"the site of {self.party} failed", where="", why="", fix="")
-        known = error if isinstance(error, RunnerError) else None
+        known = error if isinstance(error, RunnerError) else want_of_room(error, self.party)
         cause = known or (interrupted if isinstance(error, KeyboardInterrupt) else unforeseen)
         error_told = told(cause.to_dict(), self.party, stage)
         for channel in self.channels.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from runner.data.check import check_table  # noqa: E402
 from runner.data.identity import table_identity  # noqa: E402
 from runner.data.table import write_table  # noqa: E402
 from runner.errors import DataError, RunnerError  # noqa: E402
+from runner.files import want_of_room  # noqa: E402
 from runner.policy.decide import decide  # noqa: E402
 from runner.policy.grants import load_grants  # noqa: E402
 from runner.spec.model import Spec  # noqa: E402
@@ -45,8 +47,9 @@ def check_tables(channel: Channel) -> int:
         channel.send(event="failed", party=party, stage="validate", error=error.to_dict())
         return error.code
     except Exception as error:  # noqa: BLE001 - whatever a user's contract raises
-        traceback.print_exc()
-        unforeseen = DataError(
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exc()
+        unforeseen = want_of_room(error, party) or DataError(
             f"{party}'s table could not be checked",
             where=f"data.tables.{party}",
             why=f"{type(error).__name__} was raised",

@@ -6,6 +6,7 @@ so or is gone, whatever the main thread is waiting for. A job that fails ends th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -28,6 +29,7 @@ from runner.engine.alignment import Alignments  # noqa: E402
 from runner.engine.lasting import Lasting  # noqa: E402
 from runner.engine.start import first_failure  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError, Stopped  # noqa: E402
+from runner.files import open_log, want_of_room  # noqa: E402
 from runner.worker.job import Job  # noqa: E402
 
 HEARTBEAT_SECONDS = 1.0
@@ -97,7 +99,8 @@ class _Worker:
         """Tell the driver, and the party's own log; return the exit code."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         cause = _cause_of(error)
-        traceback.print_exception(cause)
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exception(cause)
         failure, secondary = self._explain(cause)
         self._channel.send(
             event="failed", party=self._parties[0], stage=self._stage, error=failure.to_dict(), secondary=secondary
@@ -148,10 +151,10 @@ class _Worker:
 
     def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
-        if isinstance(cause, RunnerError):
-            return cause, False
-        secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)
         who = " and ".join(self._parties)
+        if (known := cause if isinstance(cause, RunnerError) else want_of_room(cause, who)) is not None:
+            return known, False
+        secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)
         return (
             StageError(
                 f"{who} failed in stage {self._stage!r}",
@@ -189,7 +192,7 @@ def _leave_now() -> NoReturn:
 
 def _log_to(path: Path) -> None:
     """Send everything that this process prints, C++ libraries included, to the party's own log."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    descriptor = open_log(path)
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
     os.close(descriptor)
