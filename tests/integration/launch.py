@@ -11,14 +11,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import polars as pl
 import psutil
 from support import command_environment
-from warm.client import WarmDriver
+from warm.client import Before, WarmDriver
 
 from runner.bundle.manifest import read_manifest
 from runner.bundle.part import read_part
@@ -99,13 +99,28 @@ class Launch:
 
     Args:
         warm: whether the warm process may stand in for the start of Python and all imports.
+        host, before: for the warm process (see :class:`warm.client.WarmDriver`).
+        variables: of the environment, besides pytest's own.
     """
 
-    def __init__(self, *arguments: str, place: Path, warm: bool = True) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        place: Path,
+        warm: bool = True,
+        host: int | None = None,
+        before: Sequence[Before] = (),
+        **variables: str,
+    ) -> None:
         self.place = place
         (out, stdout), (err, stderr) = os.pipe(), os.pipe()
-        start = _start_warm if warm else _start
-        self.driver = start(["-m", "runner", *arguments], place, stdout, stderr)
+        command, whole = ["-m", "runner", *arguments], command_environment(**variables)
+        if warm:
+            self.driver: psutil.Process = WarmDriver(
+                command, cwd=place, environment=whole, stdout=stdout, stderr=stderr, host=host, before=before
+            )
+        else:
+            self.driver = _start(command, place, whole, stdout, stderr)
         os.close(stdout)
         os.close(stderr)
         self._lines: list[str] = []
@@ -207,15 +222,11 @@ class Launch:
         return "".join([*self._lines, *self._errors])
 
 
-def _start_warm(arguments: list[str], place: Path, stdout: int, stderr: int) -> WarmDriver:
-    return WarmDriver(arguments, cwd=place, environment=command_environment(), stdout=stdout, stderr=stderr)
-
-
-def _start(arguments: list[str], place: Path, stdout: int, stderr: int) -> psutil.Popen:
+def _start(arguments: list[str], place: Path, environment: dict[str, str], stdout: int, stderr: int) -> psutil.Popen:
     return psutil.Popen(
         [sys.executable, *arguments],
         cwd=place,
-        env=command_environment(),
+        env=environment,
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,

@@ -11,27 +11,32 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psutil
+
+Before = tuple[str, str, dict[str, Any]]
 
 TESTS = Path(__file__).resolve().parent.parent
 PATH = os.pathsep.join((str(TESTS.parent), str(TESTS)))
 
 
 class _WarmProcess:
-    """The one of this pytest process; it ends when this end of the socket is closed, at the latest with pytest."""
+    """The one of this pytest process; it ends when this end of the socket is closed, at the latest with pytest.
 
-    def __init__(self) -> None:
+    Args:
+        enter: what is typed before its own command.
+    """
+
+    def __init__(self, *enter: str) -> None:
         self._requests, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         # What templates are started with, as allocator and interpreter read it then alone.
         started_with = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "PYTHONPATH": PATH}
         with there:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "warm.process", str(there.fileno())],
+                [*enter, sys.executable, "-m", "warm.process", str(there.fileno())],
                 cwd="/",
                 env={**environment(), **started_with},
                 stdin=subprocess.DEVNULL,
@@ -61,7 +66,21 @@ class _WarmProcess:
         self._said.close()
 
 
-warm_process = cache(_WarmProcess)
+_processes: dict[int, _WarmProcess] = {}  # by the user namespace in which they run
+
+
+def _warm_process(host: int | None) -> _WarmProcess:
+    """The one that may enter a host: where that is of another user namespace, one that was started there."""
+    here = Path("/proc/self/ns/user").stat().st_ino
+    there = here if host is None else Path(f"/proc/{host}/ns/user").stat().st_ino
+    if there not in _processes:
+        _processes[there] = _WarmProcess(*([] if host is None or there == here else entering_users(host)))
+    return _processes[there]
+
+
+def entering_users(holder: int) -> list[str]:
+    """What is typed before a command so that it runs in the user namespace of a process."""
+    return ["nsenter", "-t", str(holder), "-U", "--preserve-credentials"]
 
 
 def environment() -> dict[str, str]:
@@ -76,16 +95,33 @@ class WarmDriver(psutil.Process):
         arguments: what stands behind ``python``.
         environment: all of it.
         stdout, stderr: descriptors.
+        host: the process that holds the namespaces of the host on which it is typed; None: this one.
+        before: module, function and arguments of what is done in its process before it begins.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stdout: int, stderr: int
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        host: int | None = None,
+        before: Sequence[Before] = (),
     ) -> None:
-        request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
+        request = {
+            "arguments": list(arguments),
+            "cwd": str(cwd),
+            "environment": dict(environment),
+            "host": host,
+            "before": list(before),
+        }
         self.returncode: int | None = None
         self._line, there = socket.socketpair()
+        self._process = _warm_process(host)
         with there:
-            pid = warm_process().fork(json.dumps(request).encode(), [stdout, stderr, there.fileno()])
+            pid = self._process.fork(json.dumps(request).encode(), [stdout, stderr, there.fileno()])
         super().__init__(pid)
         self._line.send(b"!")
 
@@ -107,6 +143,6 @@ class WarmDriver(psutil.Process):
     def _wait(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._line], [], [], timeout)[0]:
             told = self._line.recv(64)
-            self.returncode = int(told) if told else warm_process().fail()
+            self.returncode = int(told) if told else self._process.fail()
             self._line.close()
         return self.returncode

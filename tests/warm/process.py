@@ -11,6 +11,9 @@ session of its own; ``runner.__main__`` is run as ``__main__``; a template proce
 the parent, with the descriptors handed to it and no other, in a session of its own; a process for each party, forked by
 the template; all signals, exit codes, and what happens when one of them is killed.
 
+A command may be typed on another host (``faults.hosts``), and something may be done in its process before it begins
+(``faults.inject``): what is changed there in modules holds for its templates and their children, too.
+
 Other than typing: the imports (all modules are there in every process, so that a module that forgets to import what it
 uses is not found out), the command line in ``/proc`` and the environment there, and whatever Python or a library takes
 from the environment when it starts: a template that is given such variables is started as always. Python's hash seed is
@@ -20,6 +23,7 @@ that of the warm process, the same in all its commands.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import io
@@ -31,6 +35,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -49,6 +54,7 @@ IMPORTED = (
     "runner.report.help",
 )
 LARGEST = 1 << 20  # bytes of a request
+_CLONE_FS = 0x200
 
 
 def main(descriptor: int) -> None:
@@ -118,14 +124,39 @@ def _become_driver(request: dict[str, Any], out: int, err: int, line: int) -> No
     os.setsid()
     _print_to(out, err)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    try:
+        _prepare(request)
+    except BaseException:  # noqa: BLE001 - nobody above this frame may go on
+        traceback.print_exc()
+        os._exit(1)
+    _exit_like_python(request["arguments"])
+
+
+def _prepare(request: dict[str, Any]) -> None:
+    """What is as it was typed: the host, the folder, the environment; and what is to be done before it begins."""
+    if request["host"] is not None:
+        _enter(request["host"])
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # it is looked for again
     importlib.import_module("numpy").random.seed()  # as after an import of its own
     importlib.import_module("runner.cluster.processes").subprocess = SimpleNamespace(
         Popen=start_template, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired
     )
-    _exit_like_python(request["arguments"])
+    for module, function, arguments in request["before"]:
+        getattr(importlib.import_module(module), function)(**arguments)
+
+
+def _enter(pid: int) -> None:
+    """Go to the host whose namespaces a process holds."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for name in ("net", "mnt"):
+        descriptor = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY)
+        # Threads that libraries started at the fork stay where they are, and must share no folder with this one.
+        if libc.unshare(_CLONE_FS) != 0 or libc.setns(descriptor, 0) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot enter the {name} namespace")
+        os.close(descriptor)
 
 
 def _exit_like_python(arguments: list[str]) -> NoReturn:
