@@ -154,9 +154,10 @@ class Links:
                 if waited >= seconds and self._partly:
                     return
                 if waited >= seconds:
+                    absent = [line for line in missing if line.session is None] or missing  # others came, and left
                     raise ClusterError(
-                        f"{' and '.join(line.party for line in missing)} did not come",
-                        where=", ".join(f"parties.{line.party}.address" for line in missing),
+                        f"{' and '.join(line.party for line in absent)} did not come",
+                        where=", ".join(f"parties.{line.party}.address" for line in absent),
                         why="; ".join(f"{self._whereabouts(line.party)}: {line.trouble}" for line in missing),
                         fix="ask its operator to type the same command; raise cluster.wait_for_peers to wait longer",
                     )
