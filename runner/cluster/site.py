@@ -60,7 +60,8 @@ def require_own_certificate(spec: Spec) -> None:
             f"{party}'s own certificate would be refused by the others",
             where=str(files.certificate),
             why=f"{'; '.join(faults)} (the clock here says {now:%Y-%m-%d %H:%M} UTC)",
-            fix=f"set the clock, if it is wrong; else have {request} signed by the authority of {files.authority}, and put the certificate there",
+            fix=f"set the clock, if it is wrong; else have {request} signed by the authority of {files.authority}, "
+            "and put the certificate there",
         )
 
 

@@ -55,19 +55,22 @@ def certificate(world: World, party: str, stage: str = "agree", fault: str = "ex
         began = now()
         with world.ground.type_everywhere(*PLAN, NO_WAIT) as launches:
             theirs = dict.fromkeys(others_than(party), (f"{party} did not come",))
-            return world.outcome(fault, stage, party, began, launches, ALL_FIVE, {party: words[fault], **theirs})
+            expected = {party: words[fault], **theirs}
+            return world.outcome(fault, stage, party, began, launches, ALL_FIVE, expected, at_most=None)
 
 
 def clock(world: World, party: str, stage: str = "agree", seconds: int = HOUR) -> Row:
     """A site's clock is ahead (or, with negative seconds, behind: its certificate is then of the future)."""
     place, host = world.ground.places[party], world.ground.hosts[party]
+    temporary = place.parent / "started-cold"  # libraries that are killed while they are imported leave files there
+    temporary.mkdir(exist_ok=True)
     wrong_time = {
         "LD_PRELOAD": str(Path(libfaketime.__file__).with_name("vendor") / "libfaketime/src/libfaketime.so.1"),
         "FAKETIME": f"{seconds:+d}s",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "TMPDIR": str(place / "tmp"),
+        "TMPDIR": str(temporary),
     }
-    plan = (*PLAN, "cluster.wait_for_peers=20")
+    plan = (*PLAN, "cluster.wait_for_peers=120" if seconds > 0 else NO_WAIT)
     began = now()
     with ExitStack() as stack:
         command = (*world.ground.command(party), *plan)
