@@ -296,18 +296,18 @@ def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:
 def test_who_came_and_gave_up_is_not_blamed(site: Callable[..., Site]) -> None:
     alice, bob = site("alice"), site("bob")
 
-    def come_and_leave() -> dict[str, Channel]:
-        opened = alice.open({"bob": Peer("127.0.0.1", 1)})
+    def come_and_leave() -> None:
+        alice.open({"bob": Peer("127.0.0.1", 1)})
         alice.links.close()
         alice.links.close = lambda: None  # type: ignore[method-assign]
-        return opened
 
-    def wait() -> dict[str, Channel]:
-        with pytest.raises(ClusterError, match="^cluster error: carol did not come"):
-            bob.open({"alice": address(alice), "carol": Peer("127.0.0.1", 1)}, seconds=4)
-        return {}
-
-    together(come_and_leave, wait)
+    leaving = threading.Thread(target=come_and_leave)
+    leaving.start()
+    with pytest.raises(ClusterError) as raised:
+        bob.open({"alice": address(alice), "carol": Peer("127.0.0.1", 1)}, seconds=4)
+    leaving.join()
+    assert raised.value.what == "carol did not come"
+    assert raised.value.where == "parties.carol.address"
 
 
 def test_those_that_come_are_enough_where_that_is_asked(site: Callable[..., Site]) -> None:
