@@ -33,6 +33,7 @@ def _compose_and_execute(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from runner.errors import RunnerError
+    from runner.files import want_of_room
     from runner.spec.check_source import refuse_typed_credentials
     from runner.spec.compose import explain
     from runner.spec.trials import force_space
@@ -47,6 +48,10 @@ def _compose_and_execute(arguments: list[str]) -> int:
         return _tell(explain(error, arguments))
     except RunnerError as error:
         return _tell(error)
+    except OSError as error:
+        if (full := want_of_room(error, "this site")) is None:
+            raise
+        return _tell(full)
 
 
 def _with_hydra_compose(overrides: list[str]) -> int:

@@ -4,7 +4,7 @@
     ├── SpecError        2   the spec is wrong: nothing was started
     ├── PolicyError      3   the policy denies something that the plan needs
     ├── DataError        4   a party's table breaks its contract
-    ├── ClusterError     5   a process, port, certificate or connection failed
+    ├── ClusterError     5   a process, port, certificate, connection or disk failed
     │   └── SecurityError 5  a peer sent something that it may not send
     ├── StageError       6   a step of the plan failed inside a party's process
     ├── ReproductionError 7  a second run differs from the first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,15 @@ def carry_out(
         manifest["signatures"] = outcome.signatures
         write_manifest(folder, manifest)
     except RunnerError as error:
-        write_status(folder, "stopped" if isinstance(error, Stopped) else "failed", error)
+        _leave_status(folder, "stopped" if isinstance(error, Stopped) else "failed", error)
         list_run()
         raise
     except KeyboardInterrupt:
-        write_status(folder, "interrupted")
+        _leave_status(folder, "interrupted")
         list_run()
         raise
     except Exception:  # an error of the runner's own: nobody interrupted it
-        write_status(folder, "failed")
+        _leave_status(folder, "failed")
         list_run()
         raise
     write_status(folder, "done")
@@ -107,6 +107,12 @@ def carry_out(
     summary = summarise(spec, outcome, manifest, folder, arguments)
     console.print("\n" + summary, highlight=False, soft_wrap=True, markup=False)
     return folder
+
+
+def _leave_status(folder: Path, state: str, error: RunnerError | None = None) -> None:
+    """How the run ended, if the disk has room for it; why it ended is told in any case."""
+    with suppress(OSError):
+        write_status(folder, state, error)
 
 
 def _make_reports(folder: Path, manifest: Mapping[str, Any], console: Console, cluster: Cluster | None) -> None:

@@ -6,9 +6,11 @@ a run killed at any moment leaves nothing half-written that looks finished.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +18,12 @@ from typing import Any
 
 import rfc8785
 
-from runner.errors import SecurityError
+from runner.errors import ClusterError, SecurityError
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, the largest file that is allowed
+_AS_TEXT = re.compile(r"\(os error (\d+)\)")  # how Polars tells the system's errors
 
 
 def make_private_dir(path: Path) -> Path:
@@ -87,6 +91,47 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` to ``path`` atomically as indented JSON with sorted keys."""
     write_bytes(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+
+
+def append_whole(descriptor: int, content: bytes) -> None:
+    """Append ``content`` to an open file, or nothing of it: what a full disk took of it is cut off again.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    before, written = os.fstat(descriptor).st_size, 0
+    try:
+        while written < len(content):
+            written += os.write(descriptor, content[written:])
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+
+
+def open_log(path: str | Path) -> int:
+    """A descriptor that appends to a log; where that cannot be made, one of nothing: a process may still say why."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def want_of_room(error: BaseException, whose: str) -> ClusterError | None:
+    """The error of a full disk in words that may leave the party; None where it is another error.
+
+    Args:
+        whose: who cannot write.
+    """
+    found = _AS_TEXT.search(str(error))
+    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    if number not in _NO_ROOM:
+        return None
+    return ClusterError(
+        f"{whose} has no room left on a disk",
+        where=str(getattr(error, "filename", None) or "the run folder, or what outputs and TMPDIR name"),
+        why=os.strerror(number),
+        fix="free some space, or set outputs to a place that has some, and run again",
+    )
 
 
 def file_digest(path: Path) -> bytes:

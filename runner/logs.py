@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from runner.errors import RunnerError
-from runner.files import PRIVATE_FILE, make_private_dir
+from runner.files import PRIVATE_FILE, make_private_dir, open_log
 
 FOLDER = "logs"  # in the run folder for what is no party's own, and in each party's folder
 Level = Literal["debug", "info", "warning", "error"]
@@ -157,7 +157,7 @@ class _Taking(logging.Handler):
 
 def print_to(path: Path) -> None:
     """Send everything that this process prints, C++ libraries included, to a file that only this user can read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
+    descriptor = open_log(path)
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
     os.close(descriptor)

@@ -17,6 +17,7 @@ import secrets
 import socket
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent import futures
@@ -44,6 +45,7 @@ LONGEST_LINE = 1 << 23  # bytes of one message: a manifest with its digests is f
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
 ALIVE = 1.0  # seconds between signs of life
 MOST_CALLS = 8  # connections of one peer at a time: after a cut it opens another before the old one is known to be dead
+QUIET = 3.0  # seconds of silence after which another connection is tried, at the least
 
 
 class Peer(NamedTuple):
@@ -65,8 +67,8 @@ class _Line:
     heard: int = 0
     session: str | None = None
     writer: asyncio.StreamWriter | None = None
-    since: float = 0.0  # when it broke, by the loop's clock
-    last_word: float = 0.0
+    last_word: float = 0.0  # when the peer was last heard, by the loop's clock
+    ahead: float = 0.0  # seconds by which the peer's clock is
     trouble: str = "it has not been reached yet"
     certificate: bytes = b""  # what it showed, DER
     calls: int = 0  # connections that it has opened
@@ -166,9 +168,10 @@ class Links:
                 if waited >= seconds and self._partly:
                     return
                 if waited >= seconds:
+                    absent = [line for line in missing if line.session is None] or missing  # others came, and left
                     raise ClusterError(
-                        f"{' and '.join(line.party for line in missing)} did not come",
-                        where=", ".join(f"parties.{line.party}.address" for line in missing),
+                        f"{' and '.join(line.party for line in absent)} did not come",
+                        where=", ".join(f"parties.{line.party}.address" for line in absent),
                         why="; ".join(f"{self._whereabouts(line.party)}: {line.trouble}" for line in missing),
                         fix="ask who is missing to type the same command; see that addresses are right at all sites, "
                         "and that no firewall stands between; raise cluster.wait_for_peers to wait longer",
@@ -185,6 +188,11 @@ class Links:
         with self._changed:
             absent = [line for line in self._lines.values() if line.writer is None]
             return {line.party: f"{self._whereabouts(line.party)}: {line.trouble}" for line in absent}
+
+    def ahead(self) -> dict[str, float]:
+        """Party → seconds by which its clock is ahead of this site's, as it said when it was connected."""
+        with self._changed:
+            return {line.party: line.ahead for line in self._lines.values() if line.session is not None}
 
     def _whereabouts(self, party: str) -> str:
         peer = self._peers[party]
@@ -206,7 +214,7 @@ class Links:
                     server_hostname=host_name(line.party),
                     limit=LONGEST_LINE,
                 )
-                reader, writer = await asyncio.wait_for(connected, HANDSHAKE)
+                reader, writer = await asyncio.wait_for(connected, self._patience(line))
                 self._background.own(writer)
                 if faults := self._faults(writer, line.party):
                     self._refuse(line, peer.host, faults)
@@ -268,7 +276,9 @@ class Links:
     async def _converse(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
         try:
-            writer.write(_encoded({"session": self._session, "knows": line.session, "heard": line.heard}))
+            writer.write(
+                _encoded({"session": self._session, "knows": line.session, "heard": line.heard, "at": time.time()})
+            )
             content = await asyncio.wait_for(reader.readline(), HANDSHAKE)
             if not content:
                 self._note(line, "the connection ended")
@@ -285,6 +295,7 @@ class Links:
             with self._changed:
                 line.writer, line.trouble = writer, ""
                 line.last_word = self._background.loop.time()
+                line.ahead = 0.0 if greeting.at is None else greeting.at - time.time()
                 self._changed.notify_all()
             while content := await reader.readline():
                 line.last_word = self._background.loop.time()
@@ -296,7 +307,7 @@ class Links:
             self._note(line, reason(error))
         finally:
             if line.writer is writer:
-                line.writer, line.since = None, self._background.loop.time()
+                line.writer = None
             writer.close()
 
     def _read_greeting(self, line: _Line, content: bytes) -> _Greeting | None:
@@ -343,13 +354,18 @@ class Links:
         while True:
             await asyncio.sleep(ALIVE)
             now = self._background.loop.time()
-            for line in self._lines.values():
+            for line in (line for line in self._lines.values() if line.session is not None):
+                silence = now - line.last_word
                 if line.writer is not None:
                     line.writer.write(_encoded({"heard": line.heard}))
-                    if now - line.last_word > self._grace:
-                        line.writer.transport.abort()
-                elif line.session is not None and now - line.since > self._grace:
-                    self._give_up(line, line.trouble)
+                    if silence > max(QUIET, self._grace / 3):
+                        line.writer.transport.abort()  # what was lost on the way is said again sooner by another one
+                if silence > self._grace:
+                    self._give_up(line, line.trouble or "it is silent")
+
+    def _patience(self, line: _Line) -> float:
+        """Seconds for an attempt to connect: where the network was cut, the next one may find it mended."""
+        return HANDSHAKE if line.session is None else min(HANDSHAKE, max(QUIET, self._grace / 3))
 
     async def _say_the_rest(self) -> None:
         await asyncio.sleep(0)  # what the driver said just now is read first
@@ -378,6 +394,7 @@ class _Greeting(msgspec.Struct):
     session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     heard: Annotated[int, msgspec.Meta(ge=0)]
     knows: str | None = None
+    at: float | None = None
 
 
 class _Frame(msgspec.Struct):

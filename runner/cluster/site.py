@@ -1,14 +1,15 @@
-"""What this site needs to meet the others: where it listens, its certificate, and where they are."""
+"""What this site needs to meet the others: where it listens, a certificate that stands for it, and where they are."""
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 from runner.cluster.channel import Message
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials
-from runner.errors import SpecError
-from runner.keys.pki import AUTHORITY, CERTIFICATE, TLS_KEY
+from runner.errors import ClusterError, DataError, SpecError
+from runner.keys.pki import AUTHORITY, CERTIFICATE, REQUEST, TLS_KEY, faults_of, pin_of, read_certificate, read_key
 from runner.spec.model import Spec
 from runner.spec.site import host_and_port
 
@@ -20,6 +21,55 @@ def credentials_of(spec: Spec) -> Credentials:
         Path(spec.site.certificate or own / CERTIFICATE),
         Path(spec.site.private_key or own / TLS_KEY),
         Path(spec.site.authority or own / AUTHORITY),
+    )
+
+
+def faults_of_own(spec: Spec) -> list[str]:
+    """What keeps this site's certificate from standing for its party; empty: nothing.
+
+    Raises:
+        DataError: where a file of it is missing, or its key is not its owner's alone.
+    """
+    files, party = credentials_of(spec), _self_of(spec)
+    certificate, authority = read_certificate(files.certificate), read_certificate(files.authority)
+    faults = faults_of(certificate, authority, party, spec.parties[party].tls_pin)
+    if pin_of(certificate.public_key()) != pin_of(read_key(files.private_key).public_key()):  # type: ignore[arg-type]
+        faults.append(f"it is of another key than {files.private_key}")
+    return faults
+
+
+def require_own_certificate(spec: Spec) -> None:
+    """Refuse to begin with a certificate that the other sites would refuse.
+
+    Raises:
+        ClusterError: where a file of it is missing, or it does not stand for this site's party.
+    """
+    files, party = credentials_of(spec), _self_of(spec)
+    request = files.private_key.with_name(REQUEST)
+    try:
+        faults = faults_of_own(spec)
+    except DataError as error:
+        raise ClusterError(
+            f"{party} cannot show who it is: {error.what}",
+            where=error.where,
+            why=error.why,
+            fix=error.fix if Path(error.where).exists() else _to_make(party, request, files),
+        ) from None
+    if faults:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        raise ClusterError(
+            f"{party}'s own certificate would be refused by the others",
+            where=str(files.certificate),
+            why=f"{'; '.join(faults)} (the clock here says {now:%Y-%m-%d %H:%M} UTC)",
+            fix=f"set the clock, if it is wrong; else have {request} signed by the authority of {files.authority}, "
+            "and put the certificate there",
+        )
+
+
+def _to_make(party: str, request: Path, files: Credentials) -> str:
+    return (
+        f"type task=keygen keygen.party={party} for a key and {request.name}, have that signed by the authority that "
+        f"all sites trust (for a trial: task=pki), put the certificates to {files.certificate} and {files.authority}"
     )
 
 

@@ -25,11 +25,11 @@ from runner.cluster.link import Links
 from runner.cluster.mutual_tls import listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
-from runner.cluster.site import credentials_of, listen_of, peers_of, reached_at
+from runner.cluster.site import credentials_of, listen_of, peers_of, reached_at, require_own_certificate
 from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
-from runner.files import canonical_json
+from runner.files import canonical_json, want_of_room
 from runner.keys.pki import read_certificate
 from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values
@@ -75,10 +75,13 @@ class Sites:
             raise AssertionError("the spec lets remote mode run with self_party only")
         self.party = spec.self_party
         self.credentials = credentials_of(spec)
+        require_own_certificate(spec)
         self._warn = warn
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         host, port = listen_of(spec)
         limits = spec.cluster
+        if port:
+            listening((host, port + 1), self.party).close()  # the worker's, which comes later
         self._relay_listener = listening((host, port + 2 if port else 0), self.party)
         with contextlib.ExitStack() as undo:
             undo.callback(self._relay_listener.close)
@@ -104,7 +107,7 @@ class Sites:
 
         Raises:
             SpecError, PolicyError: where it differs, naming the settings, at every site.
-            ClusterError: where a site says nothing.
+            ClusterError: where a site says nothing, or has another time.
         """
         ours: Message = {
             "event": "hello",
@@ -128,6 +131,7 @@ class Sites:
             _require_same_versions(self.party, party, ours["versions"], hello["versions"])
         if failure is not None:
             raise failure
+        require_same_time(self.party, self._links.ahead(), spec.cluster.max_clock_skew)
         hellos = {party: {self.party: ours, **heard}[party] for party in sorted({self.party, *heard})}
         shares = [hello["share"] for hello in hellos.values()]
         return Agreement(
@@ -170,7 +174,7 @@ class Sites:
         """Let all other sites know that this one ends, and what of its cause they may know."""
         interrupted = ClusterError(f"{self.party}'s operator stopped the run", where="", why="", fix="")
         unforeseen = ClusterError(f"the site of {self.party} failed", where="", why="", fix="")
-        known = error if isinstance(error, RunnerError) else None
+        known = error if isinstance(error, RunnerError) else want_of_room(error, self.party)
         cause = known or (interrupted if isinstance(error, KeyboardInterrupt) else unforeseen)
         error_told = told(cause.to_dict(), self.party, stage)
         for channel in self.channels.values():
@@ -226,6 +230,21 @@ def _require_same_original(party: str, peer: str, ours: str, theirs: str) -> Non
             where="run",
             why="; ".join(f"{name} repeats {f'run {what[:12]}…' if what else 'none'}" for name, what in said.items()),
             fix="type task=reproduce run=… at every site, with the folder that the same run left there",
+        )
+
+
+def require_same_time(party: str, ahead: Mapping[str, float], most: float) -> None:
+    """Certificates, audit logs and manifests have times, and are compared with those of other sites."""
+    wrong = {peer: seconds for peer, seconds in sorted(ahead.items()) if abs(seconds) > most}
+    if wrong:
+        raise ClusterError(
+            f"the clocks of {party} and {' and '.join(wrong)} differ",
+            where=f"cluster.max_clock_skew = {most:g}",
+            why="; ".join(
+                f"{peer}'s is {abs(seconds):,.0f} s {'ahead of' if seconds > 0 else 'behind'} {party}'s"
+                for peer, seconds in wrong.items()
+            ),
+            fix="set the clocks of all sites, best by NTP; task=doctor compares them",
         )
 
 

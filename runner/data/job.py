@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from runner.data.check_pieces import Size, check_in_pieces, is_read_in_pieces  #
 from runner.data.identity import table_identity  # noqa: E402
 from runner.data.table import write_table  # noqa: E402
 from runner.errors import DataError, RunnerError  # noqa: E402
+from runner.files import want_of_room  # noqa: E402
 from runner.logs import How, RunLog, print_to, structured  # noqa: E402
 from runner.policy.decide import decide  # noqa: E402
 from runner.policy.grants import load_grants  # noqa: E402
@@ -64,9 +66,10 @@ def check_tables(channel: Channel) -> int:
         channel.send(event="failed", party=party, stage="validate", error=refused.to_dict())
         return refused.code
     except Exception as error:  # noqa: BLE001 - whatever a user's contract raises
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exc()
         log.failed(error)
-        unforeseen = DataError(
+        unforeseen = want_of_room(error, party) or DataError(
             f"{party}'s table could not be checked",
             where=f"data.tables.{party}",
             why=f"{type(error).__name__} was raised",

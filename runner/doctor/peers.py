@@ -20,7 +20,6 @@ from runner.spec.site import PORTS, address_of
 
 SLOW = 0.1  # seconds there and back: a training waits for thousands of answers
 NARROW = 1e6  # bytes a second
-WRONG_CLOCK = 30.0  # seconds
 
 
 def look_at_peers(
@@ -54,7 +53,8 @@ def look_at_peers(
             closed = {party: pool.submit(unreachable, peers[party].host, peers[party].port) for party in there}
             talks = {party: pool.submit(_talk, channel, own, values, wait) for party, channel in there.items()}
             for party, talk in talks.items():
-                yield from judge_peer(str(spec.self_party), party, peers[party], own, values, talk.result())
+                skew = spec.cluster.max_clock_skew
+                yield from judge_peer(str(spec.self_party), party, peers[party], own, values, talk.result(), skew)
                 yield judge_ports(party, closed[party].result())
 
 
@@ -79,12 +79,19 @@ def judge_ports(peer: str, closed: Mapping[str, str]) -> Finding:
 
 
 def judge_peer(
-    party: str, peer: str, at: Peer, versions: Mapping[str, str], values: Mapping[str, Any], heard: Heard | Silence
+    party: str,
+    peer: str,
+    at: Peer,
+    versions: Mapping[str, str],
+    values: Mapping[str, Any],
+    heard: Heard | Silence,
+    max_clock_skew: float,
 ) -> Iterator[Finding]:
     """What is said of a peer that was reached.
 
     Args:
         versions, values: this site's.
+        max_clock_skew: seconds.
     """
     address = address_of(at.host, at.port)
     if isinstance(heard, Silence):
@@ -99,7 +106,7 @@ def judge_peer(
     )
     yield _latency(peer, heard.latency)
     yield _bandwidth(peer, heard.bandwidth)
-    yield _clock(peer, heard.ahead)
+    yield _clock(peer, heard.ahead, max_clock_skew)
 
 
 def _versions(peer: str, ours: Mapping[str, str], theirs: Mapping[str, str]) -> Finding:
@@ -124,8 +131,8 @@ def _bandwidth(peer: str, rate: float) -> Finding:
     return passed(f"{peer}: bandwidth", told)
 
 
-def _clock(peer: str, ahead: float) -> Finding:
+def _clock(peer: str, ahead: float, most: float) -> Finding:
     told = f"{abs(ahead):.2f} s {'ahead' if ahead > 0 else 'behind'}"
-    if abs(ahead) > WRONG_CLOCK:
+    if abs(ahead) > most:
         return failed(f"{peer}: clock", told, "set the clocks of both sites, best by NTP: certificates have dates")
     return passed(f"{peer}: clock", told)

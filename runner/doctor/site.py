@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from cryptography import x509
 
 from runner.cluster.mutual_tls import Credentials, listening
-from runner.cluster.site import credentials_of, listen_of
+from runner.cluster.site import credentials_of, faults_of_own, listen_of
 from runner.doctor.findings import Finding, failed, failure, passed, warning
 from runner.errors import ClusterError, RunnerError
-from runner.keys.pki import faults_of, host_name, pin_of, read_certificate, read_key
+from runner.keys.pki import host_name, read_certificate
 from runner.spec.model import Party, Spec
 from runner.spec.site import PORTS
 
@@ -35,14 +35,9 @@ def look_at_certificate(spec: Spec) -> Finding:
     party = str(spec.self_party)
     files = credentials_of(spec)
     try:
-        certificate, authority = read_certificate(files.certificate), read_certificate(files.authority)
-        key = read_key(files.private_key)
+        certificate, faults = read_certificate(files.certificate), faults_of_own(spec)
     except RunnerError as error:
         return failure("certificate", error)
-    own = pin_of(key.public_key())
-    faults = faults_of(certificate, authority, party, spec.parties[party].tls_pin)
-    if pin_of(certificate.public_key()) != own:  # type: ignore[arg-type]
-        faults.append(f"it is of another key than {files.private_key}")
     return judge_certificate(files, party, certificate, faults, datetime.datetime.now(datetime.timezone.utc))
 
 

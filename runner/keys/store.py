@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from runner.errors import BundleError, DataError
-from runner.files import PRIVATE_FILE, make_private_dir
+from runner.files import PRIVATE_FILE, append_whole, make_private_dir
 from runner.keys.keyring import NONCE_BYTES, SECRET_BYTES, Former, Keyring, unseal
 from runner.spec.model import Party
 
@@ -194,7 +194,7 @@ def _create_once(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     try:
-        os.write(descriptor, content)
+        append_whole(descriptor, content)
         os.fsync(descriptor)
         os.link(temporary, path)
     except FileExistsError:

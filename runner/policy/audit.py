@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.files import PRIVATE_FILE
+from runner.files import PRIVATE_FILE, append_whole
 from runner.policy.chain import START, link, read_chain
 
 
@@ -39,7 +39,7 @@ class AuditLog:
             line, digest = link(entry, self._previous)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
             try:
-                os.write(descriptor, line)
+                append_whole(descriptor, line)
             finally:
                 os.close(descriptor)
             self._previous = digest

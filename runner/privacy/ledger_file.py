@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ClusterError, SecurityError
-from runner.files import PRIVATE_FILE, canonical_json, make_private_dir, write_json
+from runner.files import PRIVATE_FILE, append_whole, canonical_json, make_private_dir, write_json
 from runner.keys.keyring import Keyring, derive
 from runner.policy.chain import START, link, read_chain
 
@@ -224,7 +224,7 @@ class OpenLedger:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         descriptor = os.open(self._home / LINES, flags, PRIVATE_FILE)
         try:
-            os.write(descriptor, line)
+            append_whole(descriptor, line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

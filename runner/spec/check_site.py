@@ -9,7 +9,7 @@ from runner.spec.model import Cluster, Spec
 from runner.spec.site import PORTS, Site, host_and_port
 from runner.spec.suggest import require_known
 
-OF_SITES = ("wait_for_peers", "grace")
+OF_SITES = ("wait_for_peers", "grace", "max_clock_skew")
 LAST_PORT = 65535
 
 

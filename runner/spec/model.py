@@ -231,7 +231,8 @@ class Cluster(Section, frozen=True, kw_only=True):
     ``shuffle_rows`` tables are read with their rows in a random order: none of them changes a result.
     With ``keep_messages`` every party keeps a copy of each message that reached it, in its own folder, for an auditor.
     With mode ``remote`` this site runs one party: ``wait_for_peers`` seconds for the other sites to come, ``grace``
-    seconds for which a connection to one may be cut; ``insecure`` is there to be refused: all connections are TLS.
+    seconds for which a connection to one may be cut, ``max_clock_skew`` seconds by which two clocks may differ;
+    ``insecure`` is there to be refused: all connections are TLS.
     """
 
     mode: Literal["local", "debug", "remote"] = "local"
@@ -247,7 +248,8 @@ class Cluster(Section, frozen=True, kw_only=True):
     hash_seed: Annotated[int, Meta(ge=0, lt=2**32)] | None = None
     shuffle_rows: bool = False
     wait_for_peers: Seconds = 300.0
-    grace: Annotated[float, Meta(ge=1)] = 10.0
+    grace: Annotated[float, Meta(ge=3)] = 10.0
+    max_clock_skew: Seconds = 60.0
     insecure: bool = False
 
 

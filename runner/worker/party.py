@@ -6,6 +6,7 @@ so or is gone, whatever the main thread is waiting for. A job that fails ends th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -30,6 +31,7 @@ from runner.engine.alignment import Alignments  # noqa: E402
 from runner.engine.lasting import Lasting  # noqa: E402
 from runner.engine.start import first_failure  # noqa: E402
 from runner.errors import ClusterError, RunnerError, StageError, Stopped  # noqa: E402
+from runner.files import want_of_room  # noqa: E402
 from runner.logs import How, RunLog, print_to, run_id, set_aside, structured  # noqa: E402
 from runner.worker.job import Job  # noqa: E402
 
@@ -107,7 +109,8 @@ class _Worker:
         """Tell the driver, and the party's own log; return the exit code."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         cause = _cause_of(error)
-        traceback.print_exception(cause)
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exception(cause)
         self._events.failed(cause)
         failure, secondary = self._explain(cause)
         self._channel.send(
@@ -184,12 +187,14 @@ class _Worker:
 
     def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""
+        who = " and ".join(self._parties)
         if isinstance(cause, RunnerError):
             return cause, cause.secondary
         if isinstance(cause, MemoryError):
-            return refused_memory(" and ".join(self._parties), self._stage), False
+            return refused_memory(who, self._stage), False
+        if (known := want_of_room(cause, who)) is not None:
+            return known, False
         secondary = isinstance(cause, (FedRemoteError, ConnectionError, _SendFailed)) or _is_rpc_error(cause)
-        who = " and ".join(self._parties)
         return (
             StageError(
                 f"{who} failed in stage {self._stage!r}",

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from runner.cluster.channel import Channel, Message
+from runner.files import open_log
 from runner.logs import How, RunLog
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
@@ -112,7 +113,7 @@ class _Template:
 
     def _fork(self, order: Message) -> None:
         ends = dict(zip(order["children"], order.get("descriptors", ()), strict=True))
-        log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        log = open_log(order["log"])
         for name, end in ends.items():
             parent = os.getpid()
             pid = os.fork()

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import polars as pl
 import psutil
 from support import command_environment
-from warm.client import Before, WarmDriver
+from warm.client import Before, WarmDriver, entering
 
 from runner.bundle.manifest import read_manifest
 from runner.bundle.part import read_part
@@ -99,7 +99,8 @@ class Launch:
 
     Args:
         warm: whether the warm process may stand in for the start of Python and all imports.
-        host, before: for the warm process (see :class:`warm.client.WarmDriver`).
+        host: the process that holds the namespaces of the host on which it is typed; None: this one.
+        before: for the warm process (see :class:`warm.client.WarmDriver`).
         variables: of the environment, besides pytest's own.
     """
 
@@ -120,7 +121,7 @@ class Launch:
                 command, cwd=place, environment=whole, stdout=stdout, stderr=stderr, host=host, before=before
             )
         else:
-            self.driver = _start(command, place, whole, stdout, stderr)
+            self.driver = _start(command, place, whole, stdout, stderr, host)
         os.close(stdout)
         os.close(stderr)
         self._lines: list[str] = []
@@ -222,9 +223,11 @@ class Launch:
         return "".join([*self._lines, *self._errors])
 
 
-def _start(arguments: list[str], place: Path, environment: dict[str, str], stdout: int, stderr: int) -> psutil.Popen:
+def _start(
+    arguments: list[str], place: Path, environment: dict[str, str], stdout: int, stderr: int, host: int | None
+) -> psutil.Popen:
     return psutil.Popen(
-        [sys.executable, *arguments],
+        [*(entering(host, place) if host is not None else ()), sys.executable, *arguments],
         cwd=place,
         env=environment,
         stdout=stdout,

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import threading
 from pathlib import Path
 
 import pytest
 
 from runner.errors import SecurityError
-from runner.files import canonical_json, link_below, make_private_dir, write_atomically, write_bytes, write_json
+from runner.files import (
+    append_whole,
+    canonical_json,
+    link_below,
+    make_private_dir,
+    open_log,
+    want_of_room,
+    write_atomically,
+    write_bytes,
+    write_json,
+)
 
 
 def mode(path: Path) -> int:
@@ -143,3 +155,41 @@ def test_canonical_json_is_that_of_the_standard() -> None:
     value = {"\u20ac": 1e-7, "\r": 333333333.33333329, "\U0001f600": 1e30, "1": 4.50, "\u0080": -0.0, "\ufb33": 1.0}
     expected = '{"\\r":333333333.3333333,"1":4.5,"\u0080":0,"\u20ac":1e-7,"\U0001f600":1e+30,"\ufb33":1}'
     assert canonical_json(value) == expected.encode()
+
+
+def test_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"first\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as raised:
+            append_whole(descriptor, b"second\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        os.close(descriptor)
+    assert path.read_bytes() == b"first\n"
+    error = want_of_room(raised.value, "alice")
+    assert error is not None
+    assert error.what == "alice has no room left on a disk"
+    assert error.why == "File too large"
+
+
+def test_full_disk_is_known_however_it_is_told() -> None:
+    told = RuntimeError("parquet: underlying IO error: No space left on device (os error 28)")
+    error = want_of_room(told, "alice")
+    assert error is not None
+    assert error.code == 5
+    assert error.why == "No space left on device"
+    assert want_of_room(OSError(errno.ENOSPC, "", "place/file"), "bob").where == "place/file"  # type: ignore[union-attr]
+    assert want_of_room(OSError(errno.EACCES, "", "place"), "bob") is None
+    assert want_of_room(ValueError("28"), "bob") is None
+
+
+def test_log_that_cannot_be_made_is_written_nowhere(tmp_path: Path) -> None:
+    os.close(open_log(tmp_path / "log"))
+    assert mode(tmp_path / "log") == 0o600
+    descriptor = open_log(tmp_path / "no folder" / "log")
+    assert os.write(descriptor, b"said") == 4
+    os.close(descriptor)

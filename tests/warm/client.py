@@ -83,6 +83,12 @@ def entering_users(holder: int) -> list[str]:
     return ["nsenter", "-t", str(holder), "-U", "--preserve-credentials"]
 
 
+def entering(holder: int, place: Path) -> list[str]:
+    """What is typed before a command so that it runs in a folder of the host whose namespaces a process holds."""
+    users = entering_users(holder) if os.geteuid() != 0 else ["nsenter", "-t", str(holder)]
+    return [*users, "-n", "-m", f"--wdns={place}"]
+
+
 def environment() -> dict[str, str]:
     """That of pytest, without its mark."""
     return {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}

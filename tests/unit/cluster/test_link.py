@@ -21,7 +21,7 @@ from made_sites import credentials_of, make_sites
 
 from runner.cluster.background import MOST_WAITING, MOST_WARNINGS, Sparing
 from runner.cluster.channel import Channel, Message
-from runner.cluster.link import MOST_CALLS, Links, Peer
+from runner.cluster.link import MOST_CALLS, QUIET, Links, Peer
 from runner.cluster.mutual_tls import client_context
 from runner.errors import ClusterError
 from runner.keys.pki import (
@@ -52,14 +52,25 @@ class Site:
         return self.links.open(peers, seconds, self.told.append, every=0.5)
 
 
+class Clock:
+    """The time, an hour ahead for one site's links."""
+
+    def __init__(self, fast: Links) -> None:
+        self._fast = fast._background._thread
+
+    def time(self) -> float:
+        return time.time() + (3600 if threading.current_thread() is self._fast else 0)
+
+
 class Wire:
-    """A network between a caller and a listener that can be cut and mended."""
+    """A network between a caller and a listener that can be cut, or swallow everything, and be mended."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.cut = threading.Event()
+        self.stalled = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._carry, daemon=True)
         self._thread.start()
@@ -72,6 +83,9 @@ class Wire:
     def _carry(self) -> None:
         ends: dict[socket.socket, socket.socket] = {}
         while not self._ended.is_set():
+            if self.stalled.is_set():
+                time.sleep(0.02)
+                continue
             for ready in select.select([self._listener, *ends], [], [], 0.02)[0]:
                 if ready is self._listener:
                     one = self._listener.accept()[0]
@@ -212,6 +226,45 @@ def test_cut_that_lasts_ends_the_channel(site: Callable[..., Site]) -> None:
         wire.close()
 
 
+def test_silence_that_ends_within_the_grace_does_no_harm(site: Callable[..., Site]) -> None:
+    """A network that swallows everything for longer than the patience with one connection, and no connection breaks."""
+    alice, bob = site("alice", grace=12), site("bob", grace=12)
+    wire = Wire(alice.links.port)
+    try:
+        ours, theirs = pair(alice, bob, Peer("127.0.0.1", wire.port))
+        wire.stalled.set()
+        theirs.send(event="on its way")
+        time.sleep(QUIET + 4)
+        wire.stalled.clear()
+        assert next_of(ours) == {"event": "on its way"}
+        ours.send(event="heard")
+        assert next_of(theirs) == {"event": "heard"}
+    finally:
+        wire.close()
+
+
+def test_silence_that_lasts_ends_the_channel_after_one_grace(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice", grace=5), site("bob", grace=5)
+    wire = Wire(alice.links.port)
+    try:
+        ours, theirs = pair(alice, bob, Peer("127.0.0.1", wire.port))
+        began = time.monotonic()
+        wire.stalled.set()
+        assert next_of(ours) is None
+        assert next_of(theirs) is None
+        assert 3 < time.monotonic() - began < 8
+    finally:
+        wire.close()
+
+
+def test_how_far_the_clocks_are_apart_is_known(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = site("alice"), site("bob")
+    monkeypatch.setattr("runner.cluster.link.time", Clock(alice.links))
+    pair(alice, bob)
+    assert 3590 < bob.links.ahead()["alice"] < 3610
+    assert -3610 < alice.links.ahead()["bob"] < -3590
+
+
 def test_last_words_are_heard_before_the_end(site: Callable[..., Site]) -> None:
     alice, bob = site("alice"), site("bob")
     ours, theirs = pair(alice, bob)
@@ -247,6 +300,23 @@ def test_who_should_call_is_told_with_the_port_that_it_should_call(site: Callabl
     with pytest.raises(ClusterError) as raised:
         alice.open({"bob": Peer("::1", 1)}, seconds=0.2)
     assert raised.value.why == f"[::1]:1: no call from there has come to port {alice.links.port} here yet"
+
+
+def test_who_came_and_gave_up_is_not_blamed(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+
+    def come_and_leave() -> None:
+        alice.open({"bob": Peer("127.0.0.1", 1)})
+        alice.links.close()
+        alice.links.close = lambda: None  # type: ignore[method-assign]
+
+    leaving = threading.Thread(target=come_and_leave)
+    leaving.start()
+    with pytest.raises(ClusterError) as raised:
+        bob.open({"alice": address(alice), "carol": Peer("127.0.0.1", 1)}, seconds=4)
+    leaving.join()
+    assert raised.value.what == "carol did not come"
+    assert raised.value.where == "parties.carol.address"
 
 
 def test_those_that_come_are_enough_where_that_is_asked(site: Callable[..., Site]) -> None:

@@ -67,7 +67,8 @@ def test_all_parties_are_here_where_there_are_no_sites() -> None:
         ("site.listen", "0.0.0.0:65535", "site.listen"),
         ("cluster.viewer", "bob", "cluster.viewer"),
         ("cluster.ports", {"alice": 7000}, "cluster.ports"),
-        ("cluster.grace", 0.5, "cluster.grace"),
+        ("cluster.grace", 2.5, "cluster.grace"),
+        ("cluster.max_clock_skew", 0, "cluster.max_clock_skew"),
     ],
 )
 def test_what_a_site_needs_is_demanded(path: str, value: Any, where: str) -> None:
