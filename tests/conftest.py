@@ -30,6 +30,7 @@ LONGEST = (
     "test_killed.py",
     "test_main_job.py",
     "test_label_modes.py",
+    "test_canaries.py",
     "test_same_bits.py",
     "test_records.py",
     "test_load.py",

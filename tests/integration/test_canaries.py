@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import tempfile
 import time
@@ -26,6 +27,7 @@ RUN = (
     *("data=canaries", "align=psi", "prepare=auto", "label.holder=alice", "label.column=outcome"),
     *("sgb.objective=linear", *SMALL[:-1], "log.level=debug"),
 )
+CHATTER = r"\[(info|warning|error)\]|\.(cc|cpp|h):\d+|WARNING:"
 TEMPORARY = [Path(tempfile.gettempdir()), Path("/dev/shm")]
 
 
@@ -201,6 +203,13 @@ def test_every_process_of_a_run_writes_what_it_does(world: World) -> None:
         assert {"open", "align", "train", "predict"} <= stages
         (ended,) = [line for line in lines if line["event"] == "ended"]
         assert ended["state"] == "done"
+
+
+def test_words_of_the_libraries_are_in_the_log_and_not_on_the_terminal(world: World) -> None:
+    for party, left in world.good.items():
+        said = (left.folder / "parties" / party / "worker.log").read_text()
+        assert re.search(CHATTER, said)
+        assert not re.search(CHATTER, left.ended.out + left.ended.err)
 
 
 def test_failed_run_says_where_its_logs_are(world: World) -> None:
