@@ -172,8 +172,9 @@ class Notebook:
             self._found[key] = measure()
             RESULTS.mkdir(parents=True, exist_ok=True)
             note = {"what": what, "found": self._found[key], "code": self._code, "cores": os.cpu_count()}
+            cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")  # the machine stopped in a line
             with self.path.open("a") as file:
-                file.write(json.dumps(note) + "\n")
+                file.write("\n" * cut + json.dumps(note) + "\n")
         return self._found[key]
 
     @staticmethod

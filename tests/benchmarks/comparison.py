@@ -1,6 +1,7 @@
 """The runner's training against other systems', on the same rows and the same bins: ratios, and AUC.
 
     uv venv --python 3.10 ../peers-fedtree && uv pip install --python ../peers-fedtree/bin/python fedtree==1.0.5
+    apt-get install libntl44    # for fedtree
     uv venv --python 3.10 ../peers-fate && uv pip install --python ../peers-fate/bin/python pyfate==2.2.0
     python tests/benchmarks/comparison.py --fedtree ../peers-fedtree/bin/python --fate ../peers-fate/bin/python
         [--quick] [--rounds 3] [--rows 10000] [--features 30] [--parties 3] [--trees 5] [--depth 5] [--bits 2048]

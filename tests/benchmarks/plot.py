@@ -44,7 +44,7 @@ def main() -> None:
     draw_bars(left, bars)
     draw_lines(right, lines)
     options.to.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.to, metadata={"Date": None})
+    figure.savefig(options.to, metadata={"Date": None} if options.to.suffix == ".svg" else None, dpi=110)
     print(options.to)
 
 
