@@ -41,10 +41,11 @@ class Case:
     Attributes:
         rows: of the training; a quarter as many besides are predicted.
         features: of all parties together, in equal shares; on real data, as many as there are.
-        data: "made" up, or "breast_cancer", which has its own rows and features.
+        data: "made" up; "binned", the same in buckets; or "breast_cancer", which has its own rows and features.
         scheme: as SecretFlow calls it; "mock" encrypts nothing.
         bits: of the key.
         without: a lever that is taken away (:mod:`benchmarks.levers`), or "".
+        first_tree_alone: whether the first tree has the label holder's columns only, as the runner has it by default.
     """
 
     rows: int = 50_000
@@ -57,16 +58,20 @@ class Case:
     bits: int = 2048
     data: str = "made"
     without: str = ""
+    first_tree_alone: bool = True
 
     def changed(self, **changes: Any) -> Case:
         """The same with these changes."""
         return dataclasses.replace(self, **changes)
 
+    def size(self) -> str:
+        """Rows and features."""
+        return "breast cancer" if self.data == "breast_cancer" else f"{self.rows:,} × {self.features}"
+
     def told(self) -> str:
         """The case in a few words."""
-        size = "breast cancer" if self.data != "made" else f"{self.rows:,} × {self.features}"
         return (
-            f"{size}, {self.parties} parties, {self.trees} trees of depth {self.depth}, {self.bins} bins, "
+            f"{self.size()}, {self.parties} parties, {self.trees} trees of depth {self.depth}, {self.bins} bins, "
             f"{self.scheme} {self.bits}" + (f", without {self.without}" if self.without else "")
         )
 
@@ -74,13 +79,20 @@ class Case:
 def parameters(case: Case) -> dict[str, Any]:
     """All of SGB's parameters: the runner's defaults, and what the case says."""
     changed = {"num_boost_round": case.trees, "max_depth": case.depth, "sketch_eps": 1 / case.bins}
+    changed["first_tree_with_label_holder_feature"] = case.first_tree_alone
     return {**make_spec().sgb.parameters(), **changed}
 
 
 def make_tables(case: Case, folder: Path) -> dict[str, str]:
     """Party → its Parquet file with the columns id, its features, and at the label holder also label."""
     features, label = _breast_cancer() if case.data == "breast_cancer" else _made(case)
-    ids = _ids(case.rows, len(label)) if case.data == "made" else [f"{number:07}" for number in range(len(label))]
+    ids = (
+        _ids(case.rows, len(label))
+        if case.data != "breast_cancer"
+        else [f"{number:07}" for number in range(len(label))]
+    )
+    if case.data == "binned":
+        features = in_buckets(features, np.array([not is_test(one) for one in ids]), case.bins)
     paths = {}
     shares = np.array_split(np.arange(features.shape[1]), case.parties)
     for party, share in zip(PARTIES[: case.parties], shares, strict=True):
@@ -90,6 +102,13 @@ def make_tables(case: Case, folder: Path) -> dict[str, str]:
         paths[party] = str(folder / f"{party}.parquet")
         parquet.write_table(pa.table(columns), paths[party])
     return paths
+
+
+def in_buckets(features: np.ndarray, training: np.ndarray, bins: int) -> np.ndarray:
+    """The number of each value's bucket, from 0, as float64; buckets are equal shares of the training rows."""
+    edges = np.quantile(features[training], np.arange(1, bins) / bins, axis=0)
+    columns = [np.searchsorted(edges[:, place], column) for place, column in enumerate(features.T)]
+    return np.column_stack(columns).astype(float)
 
 
 def _made(case: Case) -> tuple[np.ndarray, np.ndarray]:
@@ -153,8 +172,9 @@ class Notebook:
             self._found[key] = measure()
             RESULTS.mkdir(parents=True, exist_ok=True)
             note = {"what": what, "found": self._found[key], "code": self._code, "cores": os.cpu_count()}
+            cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")  # the machine stopped in a line
             with self.path.open("a") as file:
-                file.write(json.dumps(note) + "\n")
+                file.write("\n" * cut + json.dumps(note) + "\n")
         return self._found[key]
 
     @staticmethod
@@ -219,7 +239,7 @@ class Ways:
 
     def tables(self, case: Case) -> tuple[dict[str, str], list[float]]:
         """Each party's file, and the labels of the rows that are held out, in the order of their ids."""
-        shape = Case(rows=case.rows, features=case.features, parties=case.parties, data=case.data)
+        shape = Case(rows=case.rows, features=case.features, parties=case.parties, data=case.data, bins=case.bins)
         if shape not in self._tables:
             folder = Path(tempfile.mkdtemp(dir=self._place.name))
             paths = make_tables(shape, folder)
