@@ -237,7 +237,6 @@ def test_sealed_prediction_in_pieces_gives_the_scores_of_all_rows(sealed: Run, o
     both = run.predictions("carol").join(opened.predictions("carol"), on="patient_id", suffix="_open")
     assert both.height == opened.predictions("carol").height
     assert float((both["score"] - both["score_open"]).abs().max()) < 1e-6
-    assert json.loads((run.of("carol") / "metrics.json").read_text())["auc"] > 0.9
 
 
 def _names(run: Run, data: str, party: str) -> set[bytes]:
