@@ -75,7 +75,11 @@ def threads_of(spec: Spec) -> int:
 
 
 def conditions(spec: Spec) -> dict[str, str]:
-    """The environment variables that the cluster's settings come to; what this process was given itself stays."""
+    """The environment variables that the cluster's settings come to; what this process was given itself stays.
+
+    Where no number of threads is set, YACL, which HEU computes with, may use all cores: in SGB one party computes while
+    the others wait for it, most of the time, and fewer threads were slower.
+    """
     found: dict[str, Any] = {}
     if spec.cluster.hash_seed is not None:
         found["PYTHONHASHSEED"] = str(spec.cluster.hash_seed)
@@ -83,6 +87,7 @@ def conditions(spec: Spec) -> dict[str, str]:
     pools = dict.fromkeys(_POOLS, str(threads))
     pools["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
     if spec.cluster.threads is None:
+        pools["YACL_NUM_THREADS"] = str(spec.cluster.limits.cores or usable_cores())
         pools = {name: value for name, value in pools.items() if name not in os.environ}
     return found | pools
 

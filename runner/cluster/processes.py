@@ -2,8 +2,8 @@
 
 A *template* process imports the heavy libraries once, and forks a *crew* on order: one child per party (see
 ``runner.worker.template``). Two templates run side by side: while one imports secretflow, the children of the
-other read and check the tables. A checked table goes to its party's worker through anonymous memory, never
-through a second file on the disk, and the driver does not read it.
+other read and check the tables. A checked table goes to its party's worker through anonymous memory (one that came
+in pieces, through a file without a name), and the driver does not read it.
 """
 
 from __future__ import annotations

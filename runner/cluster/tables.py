@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ from runner.cluster.sites import Sites
 from runner.cluster.watch import Watch
 from runner.spec.identity import spec_values
 from runner.spec.model import Spec
-from runner.spec.pieces import obstacle
+from runner.spec.pieces import SORTING, obstacle
 
 
 class _Table(NamedTuple):
@@ -73,6 +74,8 @@ class Tables:
             crew.end()
             for descriptor in itertools.chain.from_iterable(memory.values()):
                 os.close(descriptor)
+            for party in parties:
+                shutil.rmtree(folder / "parties" / party / SORTING, ignore_errors=True)
         journal.end("validate")
 
     def memory(self, parties: Iterable[str]) -> list[int]:

@@ -7,8 +7,10 @@ not come in their order, DuckDB sorts the rows there, on the disk where they do 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +23,13 @@ from runner.data.pieces import ids_of, write_pieces
 from runner.data.source import count_rows, digest_of_source, read_pieces
 from runner.data.table import to_arrow
 from runner.errors import DataError
+from runner.files import make_private_dir
 from runner.spec.columns import columns_of
 from runner.spec.model import Spec
-from runner.spec.pieces import USUAL_ROWS, obstacle, piece_rows
+from runner.spec.pieces import SORTING, USUAL_ROWS, obstacle, piece_rows
 
-SORTING = {"memory_limit": "512MB", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+SORTING_MIB = 512
+QUIET = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 class Size(NamedTuple):
@@ -64,8 +68,8 @@ def check_in_pieces(spec: Spec, party: str, folder: Path, target: int) -> Size:
     step = spec.predict.chunk_rows or USUAL_ROWS
     with tempfile.TemporaryFile(dir=folder, buffering=0) as spool:
         spooled = _spool(spec, party, contract, folder, spool, step)
-        with pa.ipc.open_stream(_rewound(spool)) as stream, tempfile.TemporaryDirectory(dir=folder) as scratch:
-            batches = iter(stream) if spooled.ordered else _sorted(stream, Path(scratch), step)
+        with pa.ipc.open_stream(_rewound(spool)) as stream, _scratch(folder) as scratch:
+            batches = iter(stream) if spooled.ordered else _sorted(stream, scratch, step, _for_sorting(spec))
             write_pieces(target, _unique(batches, party, columns_of(spec, party).ids), spooled.size.rows, step)
     return spooled.size
 
@@ -104,14 +108,29 @@ def _rewound(spool: Any) -> Any:
     return spool
 
 
-def _sorted(stream: Any, scratch: Path, step: int) -> Iterator[pa.RecordBatch]:
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A folder in the party's own; where this process is killed, the driver removes it."""
+    try:
+        yield make_private_dir(folder / SORTING)
+    finally:
+        shutil.rmtree(folder / SORTING, ignore_errors=True)
+
+
+def _for_sorting(spec: Spec) -> int:
+    """MiB that sorting may take: half of what the process may, if that is bounded."""
+    limit = spec.cluster.limits.memory
+    return SORTING_MIB if limit is None else min(SORTING_MIB, int(limit * 512))
+
+
+def _sorted(stream: Any, scratch: Path, step: int, memory: int) -> Iterator[pa.RecordBatch]:
     """All rows in the order of their ids, which is that of numpy: of numbers by size, of text by code points."""
     import duckdb
 
     schema = stream.schema
     threads = int(os.environ.get("POLARS_MAX_THREADS", "1"))
-    settings = {**SORTING, "temp_directory": str(scratch), "threads": threads, "arrow_large_buffer_size": "true"}
-    with duckdb.connect(":memory:", config=settings) as connection:
+    settings = {**QUIET, "memory_limit": f"{memory}MiB", "temp_directory": str(scratch), "threads": threads}
+    with duckdb.connect(":memory:", config={**settings, "arrow_large_buffer_size": "true"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         rows = pa.RecordBatchReader.from_batches(schema, iter(stream))  # noqa: F841 - the query names it
         for batch in connection.execute("SELECT * FROM rows ORDER BY ids").fetch_record_batch(step):

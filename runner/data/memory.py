@@ -44,7 +44,8 @@ def refuse_too_large(spec: Spec, party: str, rows: int, kinds: Iterable[Any], be
             where=f"data.tables.{party}",
             why=f"some {rows:,} rows of {len(columns)} columns are held {COPIES} times; {limit} sets the bound",
             fix=f"read fewer columns (data.tables.{party}.source.columns, or a shorter contract) or rows, "
-            "take a larger machine, or set data.max_memory (GiB)",
+            "take a larger machine, or set data.max_memory (GiB); a saved model can be applied in pieces "
+            "(predict.chunk_rows)",
         )
 
 

@@ -8,6 +8,7 @@ from runner.spec.privacy import OutputDp
 
 MOST_AT_ONCE = 1_000_000  # rows that are predicted in one piece, where nothing is set
 USUAL_ROWS = 250_000  # of a piece, where there are more
+SORTING = "sorting"  # the folder, in a party's own, in which rows are sorted that do not come in the order of their ids
 
 
 def piece_rows(spec: Spec, rows: int) -> int | None:

@@ -42,6 +42,7 @@ def predict_in_pieces(context: Context, model: Any, score: Callable[[Context, An
             deliver_predictions(context, scores, written=files)
             if evaluator is not None:
                 context.gate.finish(_keep(context, scores, evaluator, piles))
+            del scores
         context.gate.finish(context.everywhere(lambda site: files.finish(site.folder)))
     finally:
         files.drop()

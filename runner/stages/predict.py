@@ -59,7 +59,9 @@ class Scores:
         opened = context.gate.deliver(sealed, recipient, stage=stage, kind="predictions", form=form)
         if form == "class":
             return context.at(recipient, lambda site, values: np.rint(values).reshape(-1).astype(np.int8), opened)
-        return context.at(recipient, lambda site, values: self.finish(np.asarray(values).reshape(-1)), opened)
+        # Not self: the last reference to shares goes at the same step everywhere, or the numbers of messages differ.
+        finish = self.finish
+        return context.at(recipient, lambda site, values: finish(np.asarray(values).reshape(-1)), opened)
 
 
 class GrowingFiles:

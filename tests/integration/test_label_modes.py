@@ -231,6 +231,14 @@ def test_complete_prediction_needs_every_grant_and_agrees_with_the_open_way(seal
     assert float((both["score"] - both["score_open"]).abs().max()) < 1e-6
 
 
+def test_sealed_prediction_in_pieces_gives_the_scores_of_all_rows(sealed: Run, opened: Run) -> None:
+    common = ("task=predict", f"model={sealed.folder}", "predict.mode=sealed", "predict.chunk_rows=150")
+    run = Run(sealed.home, *common, "policy.predictions.recipients=[carol]")
+    both = run.predictions("carol").join(opened.predictions("carol"), on="patient_id", suffix="_open")
+    assert both.height == opened.predictions("carol").height
+    assert float((both["score"] - both["score_open"]).abs().max()) < 1e-6
+
+
 def _names(run: Run, data: str, party: str) -> set[bytes]:
     """What only ``party`` calls its columns, and the settings, which all parties know, do not."""
     names = {other: set(run.table(data, other).columns) for other in PARTIES}

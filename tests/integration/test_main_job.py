@@ -288,6 +288,32 @@ def test_saved_model_gives_the_same_scores(applied: Finished, main_run: Finished
     assert again["score"].to_numpy().tobytes() == before["score"].to_numpy().tobytes()
 
 
+@pytest.fixture(scope="module")
+def in_pieces(finish: Finish, further: tuple[Path, Path]) -> Finished:
+    """The same in pieces of 100 rows, by processes that may take little, to two recipients."""
+    place, folder = further
+    bounds = ("predict.chunk_rows=100", "cluster.limits.memory=2", "cluster.limits.cores=1")
+    recipients = "policy.predictions.recipients=[carol,alice]"
+    return finish(place, "task=predict", f"model={folder.relative_to(place)}", recipients, *bounds)
+
+
+def test_pieces_give_what_all_rows_at_once_give(in_pieces: Finished, applied: Finished) -> None:
+    whole = applied.predictions()
+    assert in_pieces.predictions().equals(whole)
+    assert in_pieces.predictions("alice").equals(whole.select("patient_id", "score"))
+    for name in ("metrics.json", "evaluation.json", "drift.json", "data.json"):
+        assert in_pieces.own("carol", name).read_bytes() == applied.own("carol", name).read_bytes()
+
+
+def test_each_piece_is_in_both_audit_logs(in_pieces: Finished) -> None:
+    received = [entry["shape"] for entry in audit(in_pieces, "alice") if entry["kind"] == "predictions"]
+    assert received == [[100]] * 5 + [[ROWS - 500]]
+
+
+def test_pieces_leave_no_file_behind(in_pieces: Finished) -> None:
+    assert [path.name for path in files(in_pieces.folder) if path.suffix == ".tmp" or "sort" in path.name] == []
+
+
 def test_applying_a_model_trains_nothing(applied: Finished, main_run: Finished) -> None:
     assert re.findall(r"^(.+?) +done in", applied.ended.out, flags=re.MULTILINE) == [
         stage for stage in STAGES if stage not in ("prepare", "join labels", "train", "save bundle")

@@ -112,6 +112,14 @@ def test_threads_are_what_is_set_or_a_partys_share_of_the_cores(monkeypatch: pyt
     assert threads_of(make_spec()) == 1
 
 
+def test_encryption_may_use_all_cores_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 12)
+    monkeypatch.delenv("YACL_NUM_THREADS", raising=False)
+    assert conditions(make_spec())["YACL_NUM_THREADS"] == "12"
+    assert conditions(make_spec("cluster.limits.cores=3"))["YACL_NUM_THREADS"] == "3"
+    assert conditions(make_spec("cluster.threads=5"))["YACL_NUM_THREADS"] == "5"
+
+
 def test_quota_of_a_control_group_bounds_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quota = tmp_path / "cpu.max"
     monkeypatch.setattr("runner.cluster.limits._QUOTA", quota)

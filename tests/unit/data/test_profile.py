@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from runner.data.drift import Finding, judge
-from runner.data.profile import ColumnDrift, drift_of, profile_of, stability_index
+from runner.data.profile import ColumnDrift, drift_of, profile_of, stability_index, tally
 from runner.spec.drift import Drift
 
 RANDOM = np.random.default_rng(11)
@@ -23,7 +23,11 @@ def texts(*values: str | None) -> NDArray[Any]:
 
 def drift(before: NDArray[Any], now: NDArray[Any]) -> ColumnDrift:
     """From a profile as it is after its way through the disk."""
-    return drift_of(json.loads(json.dumps(profile_of({"x": before}))), {"x": now})["x"]
+    profile = json.loads(json.dumps(profile_of({"x": before})))
+    found = drift_of(profile, tally(profile, {"x": now}))["x"]
+    pieces = [tally(profile, {"x": piece})["x"] for piece in (now[:7], now[7:])]
+    assert drift_of(profile, {"x": pieces[0].and_of(pieces[1])})["x"] == found
+    return found
 
 
 def test_index_is_that_of_the_definition() -> None:
@@ -107,7 +111,7 @@ def test_of_many_texts_the_rarest_share_a_bin() -> None:
 
 def test_text_that_were_numbers_is_not_compared() -> None:
     profile = profile_of({"x": NORMAL, "y": NORMAL})
-    assert set(drift_of(profile, {"x": texts("a"), "y": NORMAL, "z": NORMAL})) == {"y"}
+    assert set(tally(profile, {"x": texts("a"), "y": NORMAL, "z": NORMAL})) == {"y"}
 
 
 def test_profile_does_not_depend_on_the_order_of_rows() -> None:
