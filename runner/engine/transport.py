@@ -79,8 +79,8 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         """Listen, tell the others where, wait until all listen (a message sent too early would be lost), connect."""
         self.port = self._listen()
         peers = self.meet(self.port)
-        for party, address in peers.items():
-            require_reachable(self._party_name, party, address)
+        for party in set(peers) - {self._party_name}:
+            require_reachable(self._party_name, party, peers[party])
         self._connect(peers)
 
     def begin_job(self, more_types: Names, keep: Path | None) -> None:

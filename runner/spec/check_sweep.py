@@ -8,6 +8,13 @@ from runner.spec.privacy import LabelDp
 
 
 def check_sweep(spec: Spec) -> None:
+    if spec.sweep.parallel > 1 and spec.is_remote():
+        raise SpecError(
+            f"sweep.parallel = {spec.sweep.parallel} does not go together with cluster=remote",
+            where="sweep.parallel",
+            why="a site has one set of ports, and all sites do the jobs in one order",
+            fix="set sweep.parallel=1: the jobs follow each other on processes that stay up",
+        )
     if spec.sweep.parallel > 1 and spec.cluster.ports:
         raise SpecError(
             f"sweep.parallel = {spec.sweep.parallel} and cluster.ports do not go together",

@@ -13,9 +13,10 @@ from runner.files import canonical_json
 from runner.spec.model import Spec
 
 # How this site carries the run out, where its things are, and who looks at its terminal.
-PRIVATE = ("outputs", "site", "self_party", "import_from", "report", "log", "sweep", "tune", "tracking")
+PRIVATE = ("outputs", "site", "self_party", "import_from", "report", "log", "tune", "tracking")
 OF_PARTY = ("address", "tls_pin", "public_key")
 OF_CLUSTER = ("mode",)
+OF_SWEEP = ("keep_going", "retries")  # which job follows a failure
 ABSENT = "not there"
 LONGEST = 60  # characters of a value in a message
 MOST = 8  # differences in a message
@@ -35,6 +36,7 @@ def shared_values(spec: Spec) -> dict[str, Any]:
         party: {name: settings[name] for name in OF_PARTY} for party, settings in values["parties"].items()
     }
     values["cluster"] = {name: values["cluster"][name] for name in OF_CLUSTER}
+    values["sweep"] = {name: values["sweep"][name] for name in OF_SWEEP}
     del values["data"]["max_memory"]
     values["data"]["tables"] = sorted(values["data"]["tables"])
     for name in ("model", "resume"):

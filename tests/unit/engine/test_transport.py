@@ -102,6 +102,23 @@ def credentials(trusted: Identity, own: Identity | None) -> Any:
     return grpc.ssl_channel_credentials(trusted.authority.encode(), own.private_key.encode(), own.certificate.encode())
 
 
+def test_peers_must_be_reached_before_anything_is_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runner.cluster import reach
+    from runner.engine import transport
+
+    monkeypatch.setattr(transport, "require_reachable", lambda *names: reach.require_reachable(*names, seconds=0.2))
+    met = {party: f"127.0.0.1:{port}" for party, port in run.ports.items()} | {"alice": "127.0.0.9:1"}
+    proxy = run.proxies["alice"]
+    proxy._server.stop(None)
+    proxy.meet = lambda bound: met  # its own address is the others' business
+    proxy.start()
+    assert proxy.send("bob", "text", 1) is True
+    proxy._server.stop(None)
+    met["bob"] = "127.0.0.9:1"
+    with pytest.raises(ClusterError, match=r"alice cannot reach the process of bob at 127\.0\.0\.9:1"):
+        proxy.start()
+
+
 def test_arrays_arrive_as_they_were(run: Run) -> None:
     given = {"a": np.arange(100_000, dtype=np.float32).reshape(-1, 10), "b": [np.array([1, 2]), None, "text"]}
     assert run.proxies["alice"].send("bob", given, 7) is True

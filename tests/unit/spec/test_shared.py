@@ -29,6 +29,7 @@ OWN = (
     "cluster.stage_timeout=60",
     "cluster.viewer=alice",
     "report.html=false",
+    "sweep.reports=none",
 )
 
 
@@ -58,6 +59,7 @@ def test_nothing_of_a_sites_own_is_shared() -> None:
     ("override", "path"),
     [
         ("sgb.max_depth=3", "sgb.max_depth"),
+        ("sweep.retries=1", "sweep.retries"),
         ("sgb.seed=7", "sgb.seed"),
         ("crypto.key_bits=2048", "crypto.key_bits"),
         ("data.id=other", "data.id"),
