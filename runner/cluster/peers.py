@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from runner.cluster.channel import Channel, Message
 from runner.errors import SecurityError
+from runner.spec.base import PartyName
 
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Name = Annotated[str, Meta(pattern=r"^[a-z_]{1,30}\Z")]
@@ -25,6 +26,7 @@ LONGEST = 1000  # characters of a text
 _UNREADABLE = "\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069"  # what a terminal obeys, and does not show
 Text = Annotated[str, Meta(pattern=rf"^[^{_UNREADABLE}]*\Z", max_length=LONGEST)]
 Denial = Annotated[list[Text], Meta(min_length=6, max_length=6)]  # a flow, and the line that would have to allow it
+_PLACE = re.compile(r"party ([a-z][a-z0-9_]{0,30}), stage [a-z_]{1,30}")
 MOST_EARLY = 100  # messages that count in later phases; a site says a handful
 
 
@@ -105,7 +107,7 @@ class Failure(Struct, frozen=True, forbid_unknown_fields=True):
 class Failed(_Said, frozen=True, tag="failed"):
     """Why its run ended, as far as others may know."""
 
-    party: Name
+    party: PartyName
     stage: Name
     error: Failure
     secondary: bool = False
@@ -174,12 +176,17 @@ class PeerChannel(Channel):
 
 
 def told(error: Mapping[str, Any], party: str, stage: str) -> dict[str, str]:
-    """An error as other sites may read it: what happened, at whom and in which stage; no path, no cause in detail."""
+    """An error as other sites may read it: what happened, at whom and in which stage; no path, no cause in detail.
+
+    Args:
+        party, stage: of the site that tells it; what it was itself told of a third party keeps that one's.
+    """
     kind = str(error["type"])
+    place = _PLACE.fullmatch(str(error["where"]))
     return {
         "type": "ClusterError" if kind == "Stopped" else kind,
         "what": re.sub(f"[{_UNREADABLE}]+", " ", str(error["what"]))[:LONGEST],
-        "where": f"party {party}, stage {stage}",
+        "where": place[0] if place else f"party {party}, stage {stage}",
         "why": f"it was told by the site of {party}",
-        "fix": f"ask {party}'s operator: the terminal there says why, and what to do",
+        "fix": f"ask {place[1] if place else party}'s operator: the terminal there says why, and what to do",
     }

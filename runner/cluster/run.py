@@ -244,6 +244,7 @@ class _Pause:
 
 def attest(spec: Spec, workers: Crew, journal: Journal, manifest: dict[str, Any]) -> None:
     """Let every party sign the run's manifest."""
+    journal.stage = "attest"
     watch = Watch(workers, spec.cluster, stage="attest", last_words=("attested",), beats=True, phase=("attested",))
     workers.say(order="attest", manifest=manifest)
     for name, message in watch.events():

@@ -32,6 +32,7 @@ def check_tables(channel: Channel) -> int:
     order = channel.receive()
     if order is None:
         return 1
+    channel.beat()
     spec, party = parse(order["spec"]), order["party"]
     (memory,) = order["descriptors"]
     try:

@@ -32,7 +32,6 @@ from runner.errors import ClusterError, RunnerError, StageError, Stopped  # noqa
 from runner.files import open_log, want_of_room  # noqa: E402
 from runner.worker.job import Job  # noqa: E402
 
-HEARTBEAT_SECONDS = 1.0
 ABORTED = 70
 
 
@@ -65,7 +64,7 @@ class _Worker:
         first = self._orders.get()
         _log_to(Path(first["folder"]) / first["log"])
         threading.Thread(target=self._watch, daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._channel.beat()
         order = first
         while order["order"] == "run":
             try:
@@ -91,6 +90,7 @@ class _Worker:
             self._lasting.settle()
         else:
             self._channel.send(event="done", **told)
+            self._stage = "attest"
             self._channel.send(event="attested", signatures=job.attest(self._await("attest")["manifest"]))
         del job
         self._lasting.forget()
@@ -144,10 +144,6 @@ class _Worker:
                 break
             self._orders.put(message)
         _leave_now()
-
-    def _beat(self) -> None:
-        while self._channel.send(event="alive"):
-            threading.Event().wait(HEARTBEAT_SECONDS)
 
     def _explain(self, cause: BaseException) -> tuple[RunnerError, bool]:
         """The error in words that may leave the party, and whether it only follows from a peer's."""

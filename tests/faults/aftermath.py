@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from faults.ground import Ground
-from faults.inject import CANARY
+from faults.inject import CANARY, canary_of
 from integration.launch import Ended, processes_in
 
 from runner.bundle.layout import bundle_folder
@@ -26,14 +26,26 @@ SETTLE = 5.0  # seconds for the kernel to do away with what was killed
 KILLED = -9
 
 
-def wrong_after(ground: Ground, ended: Mapping[str, Ended], folders: Mapping[str, Path]) -> list[str]:
+def files_left(ground: Ground) -> set[Path]:
+    """What there is in the sites' places for temporary files."""
+    folders = [place / "tmp" for place in ground.places.values()]
+    folders += [folder for host in ground.hosts.values() if (folder := host.memory_folder()) is not None]
+    return {path for folder in folders for path in folder.iterdir()}
+
+
+def wrong_after(
+    ground: Ground, ended: Mapping[str, Ended], folders: Mapping[str, Path], before: set[Path]
+) -> list[str]:
     """What is left of runs that have ended, though it should not be.
 
     Args:
+        before: the files that were left before.
         ended: party → how its command ended.
         folders: party → its run folder.
     """
-    found = list(_left(ground, {party for party, one in ended.items() if one.code == KILLED}))
+    found = list(_left(ground))
+    if not any(one.code == KILLED for one in ended.values()):  # whose files nobody is there to remove
+        found += [f"a file is left: {path}" for path in sorted(files_left(ground) - before)]
     for party, one in ended.items():
         found += _badly_told(party, one)
     for party, folder in folders.items():
@@ -44,30 +56,24 @@ def wrong_after(ground: Ground, ended: Mapping[str, Ended], folders: Mapping[str
 def wrong_words(party: str, ended: Ended, code: int, *words: str) -> list[str]:
     """What is wrong with how one site ended: its exit code, and words that its error must have."""
     found = [] if ended.code == code else [f"{party} ended with {ended.code}, not {code}"]
-    return found + [f"{party} was not told {word!r}" for word in words if word not in ended.err]
+    return found + [f"{party} was not told {word!r}, but {ended.err!r}" for word in words if word not in ended.err]
 
 
-def told_of(ground: Ground, party: str, secret: str = CANARY) -> list[str]:
+def told_of(ground: Ground, party: str) -> list[str]:
     """Where other parties can read what ``party`` keeps to itself."""
-    found = []
+    secret, found = canary_of(party).encode(), []
     for peer, place in ground.places.items():
         for path in place.rglob("*") if peer != party else ():
-            if path.is_file() and secret.encode() in path.read_bytes():
+            if path.is_file() and secret in path.read_bytes():
                 found.append(f"{peer} can read in {path.name} what {party} keeps to itself")
     return found
 
 
-def _left(ground: Ground, killed: set[str]) -> Iterator[str]:
+def _left(ground: Ground) -> list[str]:
     until = time.monotonic() + SETTLE
     while (left := list(_alive(ground))) and time.monotonic() < until:
         time.sleep(0.05)
-    yield from left
-    for party, place in ground.places.items():
-        folders = {"its temporary folder": place / "tmp", "/dev/shm": ground.hosts[party].memory_folder()}
-        for name, folder in folders.items():
-            # Nobody is there to remove the files of a driver that was killed: the next run does.
-            if folder is not None and party not in killed and any(folder.iterdir()):
-                yield f"{party} left files in {name}: {sorted(path.name for path in folder.iterdir())}"
+    return left
 
 
 def _alive(ground: Ground) -> Iterator[str]:

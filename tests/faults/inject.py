@@ -15,7 +15,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CANARY = "patient-4711-is-ill"  # of a party's own data: no other party may read it
+CANARY = "the patient is ill"  # of a party's own data, with its name: no other party may read it
+EXCEPTION = "exception"
+SIGNALS = {
+    "worker killed": (signal.SIGKILL, "worker"),
+    "worker stopped": (signal.SIGSTOP, "worker"),
+    "template killed": (signal.SIGKILL, "template"),
+    "driver killed": (signal.SIGKILL, "driver"),
+    "driver stopped": (signal.SIGSTOP, "driver"),
+    "Ctrl-C": (signal.SIGINT, "driver"),
+    "SIGTERM": (signal.SIGTERM, "driver"),
+}
+FAULTS = (EXCEPTION, *SIGNALS)  # of which a run dies
+PAUSE, PAUSED = "driver paused", 3.0  # for so many seconds, which a run survives
+SIGNALS[PAUSE] = (signal.SIGSTOP, "driver")
 # Where a moment of the run begins that is no stage of the plan.
 _ELSEWHERE = {
     "agree": ("runner.cluster.sites", "Sites", "agree"),
@@ -25,10 +38,16 @@ _ELSEWHERE = {
 }
 
 
-def at_stage(stage: str, fault: str, marker: str, after: float = 0.0) -> None:
+def canary_of(party: str) -> str:
+    """What an exception at a party says, and nobody else may read."""
+    return f"{CANARY} at {party}"
+
+
+def at_stage(party: str, stage: str, fault: str, marker: str, after: float = 0.0) -> None:
     """Let ``fault`` happen in this site's own process when ``stage`` begins there.
 
     Args:
+        party: this site's.
         stage: of the plan, or ``agree`` (in the driver), ``validate`` (in the process that checks the table), ``open``,
             ``attest``.
         fault: one of ``FAULTS``.
@@ -37,11 +56,25 @@ def at_stage(stage: str, fault: str, marker: str, after: float = 0.0) -> None:
     """
     driver = os.getpid()
 
+    def happen() -> None:
+        time.sleep(after)
+        partial = Path(f"{marker}.partial")
+        partial.write_text(str(time.monotonic()))
+        partial.rename(marker)
+        if fault == EXCEPTION:
+            raise RuntimeError(canary_of(party))
+        number, victim = SIGNALS[fault]
+        os.kill({"worker": os.getpid(), "template": os.getppid(), "driver": driver}[victim], number)
+
+        if fault == PAUSE:
+            time.sleep(PAUSED)
+            os.kill(driver, signal.SIGCONT)
+
     def strike() -> None:
         if after:
-            threading.Thread(target=_strike, args=(fault, driver, Path(marker), after), daemon=True).start()
+            threading.Thread(target=happen, daemon=True).start()
         else:
-            _strike(fault, driver, Path(marker), 0.0)
+            happen()
 
     if stage in _ELSEWHERE:
         module, name, method = _ELSEWHERE[stage]
@@ -61,43 +94,3 @@ def _do_before(owner: Any, name: str, first: Callable[..., None]) -> None:
         return usual(*arguments, **named)
 
     setattr(owner, name, changed)
-
-
-def _strike(fault: str, driver: int, marker: Path, after: float) -> None:
-    time.sleep(after)
-    partial = marker.with_suffix(".partial")
-    partial.write_text(str(time.monotonic()))
-    partial.rename(marker)
-    FAULTS[fault](driver)
-
-
-def _raise(driver: int) -> None:
-    raise RuntimeError(CANARY)
-
-
-def _send(number: signal.Signals, to: Callable[[int], int]) -> Callable[[int], None]:
-    return lambda driver: os.kill(to(driver), number)
-
-
-def _self(driver: int) -> int:
-    return os.getpid()
-
-
-def _template(driver: int) -> int:
-    return os.getppid()
-
-
-def _driver(driver: int) -> int:
-    return driver
-
-
-FAULTS: dict[str, Callable[[int], None]] = {
-    "worker killed": _send(signal.SIGKILL, _self),
-    "worker stopped": _send(signal.SIGSTOP, _self),
-    "exception": _raise,
-    "template killed": _send(signal.SIGKILL, _template),
-    "driver killed": _send(signal.SIGKILL, _driver),
-    "driver stopped": _send(signal.SIGSTOP, _driver),
-    "Ctrl-C": _send(signal.SIGINT, _driver),
-    "SIGTERM": _send(signal.SIGTERM, _driver),
-}

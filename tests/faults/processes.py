@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
-from faults.aftermath import told_of, wrong_after, wrong_words
+from faults.aftermath import files_left, told_of, wrong_after, wrong_words
 from faults.ground import Ground
-from faults.inject import FAULTS
+from faults.inject import EXCEPTION, FAULTS, PAUSE
 from faults.rows import Row
 from integration.launch import AT_MOST, GIVE_UP, LONG, PARTIES, SMALL, Ended, Launch
 
@@ -28,7 +28,7 @@ IN_TRAINING = 0.5  # seconds after the stage began
 
 
 def process_faults(
-    faults: tuple[str, ...] = tuple(FAULTS), stages: tuple[str, ...] = STAGES, parties: tuple[str, ...] = PARTIES
+    faults: tuple[str, ...] = FAULTS, stages: tuple[str, ...] = STAGES, parties: tuple[str, ...] = PARTIES
 ) -> Iterator[tuple[str, str, str]]:
     """Fault, stage and party of every row that there can be."""
     for fault in faults:
@@ -43,10 +43,11 @@ def try_fault(ground: Ground, fault: str, stage: str, party: str, stop: float = 
     Args:
         stop: seconds for which a driver is stopped at least.
     """
+    before = files_left(ground)
     marker = ground.places[party] / "struck"
     marker.unlink(missing_ok=True)
-    after = IN_TRAINING if stage == "train" and fault != "exception" else 0.0
-    strike = {"stage": stage, "fault": fault, "marker": str(marker), "after": after}
+    after = IN_TRAINING if stage == "train" and fault != EXCEPTION else 0.0
+    strike = {"party": party, "stage": stage, "fault": fault, "marker": str(marker), "after": after}
     plan = SHORT if STAGES.index(stage) > STAGES.index("train") else LONG
     with ground.type_everywhere(*plan, before={party: [("faults.inject", "at_stage", strike)]}) as launches:
         struck = _when_struck(marker, launches[party])
@@ -62,19 +63,23 @@ def try_fault(ground: Ground, fault: str, stage: str, party: str, stop: float = 
         ended = {name: {**others, party: own}[name] for name in PARTIES}
         folders = {name: launch.folder for name, launch in launches.items()}
         wrong = [f"the end took {seconds:.0f} s"] if seconds > AT_MOST else []
-        wrong += wrong_after(ground, ended, folders) + told_of(ground, party)
+        wrong += wrong_after(ground, ended, folders, before) + told_of(ground, party)
     wrong += _badly_ended(fault, stage, party, ended)
     codes = {name: one.code for name, one in ended.items()}
     return Row(fault, stage, party, seconds, codes, _told(party, ended), wrong)
 
 
 def following_run(ground: Ground) -> list[str]:
-    """What is wrong with a whole run after all that."""
-    with ground.type_everywhere(*SHORT) as launches:
+    """What is wrong with a whole run after all that, which a short pause of a driver does not end either."""
+    before = files_left(ground)
+    marker = ground.places["bob"] / "paused"
+    pause = {"party": "bob", "stage": "train", "fault": PAUSE, "marker": str(marker), "after": 0.1}
+    with ground.type_everywhere(*SHORT, before={"bob": [("faults.inject", "at_stage", pause)]}) as launches:
         ended = {party: launch.end() for party, launch in launches.items()}
         folders = {party: launch.folder for party, launch in launches.items()}
         found = [f"the following run of {party} failed: {one.err}" for party, one in ended.items() if one.code != 0]
-        return found + wrong_after(ground, ended, folders)
+        found += [] if marker.exists() else ["there was no pause"]
+        return found + wrong_after(ground, ended, folders, before)
 
 
 def _when_struck(marker: Path, launch: Launch) -> float:
@@ -90,7 +95,7 @@ def _when_struck(marker: Path, launch: Launch) -> float:
 
 
 def _badly_ended(fault: str, stage: str, party: str, ended: Mapping[str, Ended]) -> list[str]:
-    if fault == "exception":
+    if fault == EXCEPTION:
         own = others = 4 if stage == "validate" else 6
     else:
         own = {"driver killed": -9, "Ctrl-C": 130, "SIGTERM": 130}.get(fault, 5)
@@ -98,8 +103,9 @@ def _badly_ended(fault: str, stage: str, party: str, ended: Mapping[str, Ended])
     found = []
     for name, one in ended.items():
         told = name != party or own not in (-9, 130)
-        where = f"party {party}, " if stage == "agree" else f"party {party}, stage "
-        words = (party, where) if told and not (name == party and fault == "driver stopped") else ()
+        reads_its_own = name == party and (fault == "driver stopped" or stage == "validate")
+        where = "" if stage == "agree" or reads_its_own else f"party {party}, stage "
+        words = (party, where) if told else ()
         found += wrong_words(name, one, own if name == party else others, *words)
     return found
 

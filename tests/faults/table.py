@@ -48,7 +48,7 @@ def _kept(path: Path | None) -> list[Row]:
 
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    for name, known in (("faults", tuple(FAULTS)), ("stages", STAGES), ("parties", PARTIES)):
+    for name, known in (("faults", FAULTS), ("stages", STAGES), ("parties", PARTIES)):
         parser.add_argument(f"--{name}", default=known, type=_names(known))
     parser.add_argument("--rows", type=Path)
     return parser.parse_args()

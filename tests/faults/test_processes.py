@@ -1,4 +1,4 @@
-"""Whatever happens to a site's processes, all sites end in time and say why: each fault, each stage and each party once.
+"""Whatever happens to a site's processes, all sites end in time and say why: each fault, stage and party at least once.
 
 ``faults.table`` tries all of them with each other.
 """
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.processes
 
 COVERING = (
     ("SIGTERM", "agree", "alice"),
-    ("exception", "validate", "bob"),
-    ("worker stopped", "open", "carol"),
+    ("worker stopped", "validate", "bob"),
+    ("worker killed", "open", "carol"),
     ("driver killed", "align", "alice"),
     ("exception", "prepare", "carol"),
     ("Ctrl-C", "label", "bob"),

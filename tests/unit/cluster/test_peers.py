@@ -12,7 +12,7 @@ import pytest
 
 from runner.cluster.channel import Channel
 from runner.cluster.peers import MOST_EARLY, PeerChannel, told
-from runner.errors import PolicyError, RunnerError, SecurityError, Stopped
+from runner.errors import ClusterError, PolicyError, RunnerError, SecurityError, Stopped
 
 ERROR = {"type": "DataError", "what": "no", "where": "party bob", "why": "it is so", "fix": "ask"}
 
@@ -81,3 +81,18 @@ def test_any_error_can_be_told_and_heard(ends: tuple[PeerChannel, socket.socket]
     assert re.match(r"one \[31mtwo x+\Z", again.what)
     assert "secret" not in str(again)
     assert "/home" not in str(again)
+
+
+def test_a_failure_of_a_third_party_is_told_as_such() -> None:
+    error = ClusterError("the process of b2 is gone", where="party b2, stage train", why="signal 9", fix="see its log")
+    first = told(error.to_dict(), "b2", "train")
+    again = told(first, "carol", "explain")
+    assert (first["where"], again["where"]) == ("party b2, stage train", "party b2, stage train")
+    assert again["why"] == "it was told by the site of carol"
+    assert again["fix"].startswith("ask b2's operator")
+
+
+def test_a_party_of_any_name_may_say_why_it_ends(ends: tuple[PeerChannel, socket.socket]) -> None:
+    error = ClusterError("one", where="two", why="three", fix="four")
+    said = {"event": "failed", "party": "b2", "stage": "train", "error": told(error.to_dict(), "b2", "train")}
+    assert hear(ends, said)[0]["party"] == "b2"
