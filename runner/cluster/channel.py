@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Message = dict[str, Any]
 DESCRIPTORS = "descriptors"  # the field with the number of files that a message takes along
 _MOST_DESCRIPTORS = 200  # of one message; the kernel lets 253 pass
 _PIECE = 1 << 16
+HEARTBEAT_SECONDS = 1.0
 
 
 class Channel:
@@ -51,6 +53,14 @@ class Channel:
             return False
         return True
 
+    def beat(self, meanwhile: Callable[[], None] | None = None) -> None:
+        """From now on give signs of life, in a thread of its own, until the other end is gone.
+
+        Args:
+            meanwhile: done between one sign and the next.
+        """
+        threading.Thread(target=self._beat, args=(meanwhile,), daemon=True).start()
+
     def receive(self) -> Message | None:
         """The next message, waiting for it; None at the end of the connection."""
         while b"\n" not in self._buffer:
@@ -68,6 +78,12 @@ class Channel:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _beat(self, meanwhile: Callable[[], None] | None) -> None:
+        while self.send(event="alive"):
+            if meanwhile is not None:
+                meanwhile()
+            time.sleep(HEARTBEAT_SECONDS)
 
     def _fill(self) -> bool:
         try:

@@ -45,6 +45,7 @@ LONGEST_LINE = 1 << 23  # bytes of one message: a manifest with its digests is f
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to connect
 ALIVE = 1.0  # seconds between signs of life
 MOST_CALLS = 8  # connections of one peer at a time: after a cut it opens another before the old one is known to be dead
+LAST_WORDS = 4.0  # seconds for peers to hear what was said before the end
 QUIET = 3.0  # seconds of silence after which another connection is tried, at the least
 
 
@@ -155,7 +156,7 @@ class Links:
     def close(self) -> None:
         """Say what is left to say, and end all connections."""
         with contextlib.suppress(futures.TimeoutError):
-            self._background.do(self._say_the_rest(), seconds=2 * ALIVE)
+            self._background.do(self._say_the_rest(), seconds=LAST_WORDS + ALIVE)
         self._background.end()
         self._listener.close()
         for line in self._lines.values():
@@ -369,7 +370,7 @@ class Links:
 
     async def _say_the_rest(self) -> None:
         await asyncio.sleep(0)  # what the driver said just now is read first
-        until = self._background.loop.time() + ALIVE
+        until = self._background.loop.time() + LAST_WORDS
         while any(line.said and line.writer for line in self._lines.values()) and self._background.loop.time() < until:
             await asyncio.sleep(0.01)
 

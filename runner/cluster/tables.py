@@ -58,7 +58,7 @@ class Tables:
             crew.join(with_tables, sites.faults)
         try:
             words = ("checked",)
-            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=False, phase=words)
+            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=True, phase=words)
             for party, channel in crew.own().items():
                 channel.send(memory[party], **self._order(spec, folder, party, journal))
             for party, message in watch.events():

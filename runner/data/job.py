@@ -35,6 +35,7 @@ def check_tables(channel: Channel) -> int:
     order = channel.receive()
     if order is None:
         return 1
+    channel.beat()
     spec, party = parse(order["spec"]), order["party"]
     memory, *file = order["descriptors"]
     print_to(Path(order["log"]))

@@ -35,7 +35,6 @@ from runner.files import want_of_room  # noqa: E402
 from runner.logs import How, RunLog, print_to, run_id, set_aside, structured  # noqa: E402
 from runner.worker.job import Job  # noqa: E402
 
-HEARTBEAT_SECONDS = 1.0
 ABORTED = 70
 
 
@@ -70,7 +69,7 @@ class _Worker:
         first = self._orders.get()
         self._begin_logs(first)
         threading.Thread(target=self._watch, daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
+        self._channel.beat(self._rotate)
         order = first
         while order["order"] == "run":
             try:
@@ -169,11 +168,9 @@ class _Worker:
             self._orders.put(message)
         _leave_now()
 
-    def _beat(self) -> None:
-        while self._channel.send(event="alive"):
-            if set_aside(self._readable, self._how):
-                print_to(self._readable)
-            threading.Event().wait(HEARTBEAT_SECONDS)
+    def _rotate(self) -> None:
+        if set_aside(self._readable, self._how):
+            print_to(self._readable)
 
     def _begin_logs(self, order: Message) -> None:
         """Write to the logs of this job from now on."""

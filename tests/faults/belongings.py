@@ -79,8 +79,7 @@ def clock(world: World, party: str, stage: str = "agree", seconds: int = HOUR) -
             **{name: stack.enter_context(world.ground.type_at(name, *plan)) for name in others_than(party)},
         }
         if seconds > 0:
-            words = {name: (f"the clocks of {name} and {party} differ", "s ahead of") for name in others_than(party)}
-            words[party] = ("the clocks of", "s behind")
+            words = dict.fromkeys(PARTIES, ("the clocks of ", party, " differ"))  # found, or told by who found it first
         else:
             words = {name: (f"{party} did not come",) for name in others_than(party)}
             words[party] = ("it is not valid before", "the clock here says")

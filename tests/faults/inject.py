@@ -26,7 +26,9 @@ SIGNALS = {
     "Ctrl-C": (signal.SIGINT, "driver"),
     "SIGTERM": (signal.SIGTERM, "driver"),
 }
-FAULTS = (EXCEPTION, *SIGNALS)
+FAULTS = (EXCEPTION, *SIGNALS)  # of which a run dies
+PAUSE, PAUSED = "driver paused", 3.0  # for so many seconds, which a run survives
+SIGNALS[PAUSE] = (signal.SIGSTOP, "driver")
 # Where a moment of the run begins that is no stage of the plan.
 _ELSEWHERE = {
     "agree": ("runner.cluster.sites", "Sites", "agree"),
@@ -63,6 +65,10 @@ def at_stage(party: str, stage: str, fault: str, marker: str, after: float = 0.0
             raise RuntimeError(canary_of(party))
         number, victim = SIGNALS[fault]
         os.kill({"worker": os.getpid(), "template": os.getppid(), "driver": driver}[victim], number)
+
+        if fault == PAUSE:
+            time.sleep(PAUSED)
+            os.kill(driver, signal.SIGCONT)
 
     def strike() -> None:
         if after:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from faults.aftermath import files_left, told_of, wrong_after, wrong_words
 from faults.ground import Ground
-from faults.inject import EXCEPTION, FAULTS
+from faults.inject import EXCEPTION, FAULTS, PAUSE
 from faults.rows import Row
 from integration.launch import AT_MOST, GIVE_UP, LONG, PARTIES, SMALL, Ended, Launch
 
@@ -70,12 +70,15 @@ def try_fault(ground: Ground, fault: str, stage: str, party: str, stop: float = 
 
 
 def following_run(ground: Ground) -> list[str]:
-    """What is wrong with a whole run after all that."""
+    """What is wrong with a whole run after all that, which a short pause of a driver does not end either."""
     before = files_left(ground)
-    with ground.type_everywhere(*SHORT) as launches:
+    marker = ground.places["bob"] / "paused"
+    pause = {"party": "bob", "stage": "train", "fault": PAUSE, "marker": str(marker), "after": 0.1}
+    with ground.type_everywhere(*SHORT, before={"bob": [("faults.inject", "at_stage", pause)]}) as launches:
         ended = {party: launch.end() for party, launch in launches.items()}
         folders = {party: launch.folder for party, launch in launches.items()}
         found = [f"the following run of {party} failed: {one.err}" for party, one in ended.items() if one.code != 0]
+        found += [] if marker.exists() else ["there was no pause"]
         return found + wrong_after(ground, ended, folders, before)
 
 

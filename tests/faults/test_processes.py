@@ -16,8 +16,8 @@ pytestmark = pytest.mark.processes
 
 COVERING = (
     ("SIGTERM", "agree", "alice"),
-    ("exception", "validate", "bob"),
-    ("worker stopped", "open", "carol"),
+    ("worker stopped", "validate", "bob"),
+    ("worker killed", "open", "carol"),
     ("driver killed", "align", "alice"),
     ("exception", "prepare", "carol"),
     ("Ctrl-C", "label", "bob"),

@@ -64,7 +64,7 @@ class World:
             wrong += wrong_words(name, one, codes[name], *(words or {}).get(name, ()))
         begun = {name: launch.folder for name, launch in launches.items() if "Run folder" in launch.printed()}
         folders = {name: self.seen(name, folder) for name, folder in begun.items()}
-        wrong += wrong_after(self.ground, ended, folders)
+        wrong += wrong_after(self.ground, ended, folders, before=set())
         return Row(fault, stage, party, seconds, {name: one.code for name, one in ended.items()}, told(ended), wrong)
 
     def seen(self, party: str, path: Path) -> Path:
