@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.cluster.channel import Message
-from runner.cluster.processes import CHECK_LOG, Template
+from runner.cluster.processes import CHECK_LOG, Crew, Template
 from runner.cluster.run import Journal
 from runner.cluster.sites import Sites
 from runner.cluster.watch import Watch
@@ -34,11 +34,20 @@ class Tables:
     def __init__(self) -> None:
         self._kept: dict[str, _Table] = {}
 
-    def check(self, spec: Spec, folder: Path, template: Template, journal: Journal, sites: Sites | None = None) -> None:
+    def check(
+        self,
+        spec: Spec,
+        folder: Path,
+        template: Template,
+        journal: Journal,
+        sites: Sites | None = None,
+        idle: Crew | None = None,
+    ) -> None:
         """Check the tables of a run at this site; one that was checked before, and is the same, is not read again.
 
         Args:
             sites: of the other organisations, which check theirs; all go on when all have done so.
+            idle: the workers, which wait meanwhile.
 
         Raises:
             DataError: where a table breaks its contract.
@@ -53,7 +62,7 @@ class Tables:
             crew.join(with_tables, sites.faults)
         try:
             words = ("checked",)
-            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=True, phase=words)
+            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=True, phase=words, idle=idle)
             for party, channel in crew.own().items():
                 channel.send([memory[party]], **self._order(spec, folder, party))
             for party, message in watch.events():

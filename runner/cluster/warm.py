@@ -84,7 +84,7 @@ class Cluster:
             agreement = self._agree(spec, decisions, journal)
             workers = self._prepare(spec, folder, journal, agreement)
             if spec.tables():
-                self._tables.check(spec, folder, self._templates["check"], journal, self._sites)
+                self._tables.check(spec, folder, self._templates["check"], journal, self._sites, workers.crew)
             journal.begin("open")
             nonce = None if agreement is None else agreement.session
             with workers.job(spec, folder, self._tables, journal, original, pace is not None, nonce):

@@ -28,6 +28,7 @@ class Watch:
         last_words: the events with which a child's work is finished.
         beats: whether the children send heartbeats once they run.
         phase: what the drivers of other sites may say meanwhile.
+        idle: another crew, which waits for its job.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Watch:
         last_words: Collection[str],
         beats: bool,
         phase: Collection[str] = (),
+        idle: Crew | None = None,
     ) -> None:
         self._crew = crew
         self._limits = limits
         self._last_words = last_words
         self._beats = beats
         self._deadline = time.monotonic() + limits.start_timeout
+        self._stage = stage
         self._stages = dict.fromkeys(crew.channels, stage)
         self._unfinished = set(crew.channels)
         self._heard: dict[str, float] = {}
@@ -52,6 +55,7 @@ class Watch:
         self._exit_codes: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
         self._phase = phase
+        self._idle = idle
         self._selector = selectors.DefaultSelector()
         for name, channel in {**crew.channels, _TEMPLATE: crew.control}.items():
             self._selector.register(channel, selectors.EVENT_READ, (name, channel))
@@ -156,22 +160,26 @@ class Watch:
                 why="its connection broke, and did not come back in time",
                 fix=f"ask {name}'s operator; raise cluster.grace where the network is cut for longer",
             )
-        code = self._exit_codes.get(name)
+        return self._death(self._crew, name, self._exit_codes.get(name))
+
+    def _death(self, crew: Crew, name: str, code: int | None) -> ClusterError:
         if code is None:
             why = "its connection broke"
         else:
             why = f"it was ended by signal {-code}" if code < 0 else f"it left with code {code}"
         return ClusterError(
             f"the process of {name} is gone",
-            where=f"party {name}, stage {self._stages[name]}",
+            where=f"party {name}, stage {self._stages.get(name, self._stage)}",
             why=why,
-            fix=f"see {self._crew.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
+            fix=f"see {crew.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
         )
 
     def _check_clock(self) -> None:
         now = time.monotonic()
         if not self._crew.faults.empty():
             raise self._crew.faults.get()
+        if self._idle is not None and (lost := self._idle.lost()) is not None:
+            raise self._death(self._idle, lost, None)
         if self._secondary is not None and (now > self._secondary[0] or not self._unfinished):
             raise self._secondary[1]
         for name in sorted(self._unfinished):
