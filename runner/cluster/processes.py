@@ -184,6 +184,15 @@ class Crew:
             for peer in self.peers.values():
                 peer.send(**for_all)
 
+    def lost(self) -> str | None:
+        """A child of this site that is gone, or any where the template is; what they have said is left unread."""
+        ends = {channel.fileno(): name for name, channel in {**self.own(), "": self.control}.items()}
+        watched = select.poll()
+        for end in ends:
+            watched.register(end, select.POLLRDHUP)
+        gone = [ends[end] for end, _ in watched.poll(0)]
+        return min((name for name in gone if name), default=min(self.own())) if gone else None
+
     def stands(self) -> bool:
         """Whether all of its connections do; what idle children said meanwhile, heartbeats alone, is dropped."""
         while ready := select.select(list(self.own().values()), [], [], 0)[0]:

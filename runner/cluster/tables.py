@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from runner.cluster.channel import Message
 from runner.cluster.limits import bounds_of
-from runner.cluster.processes import CHECK_LOG, Template
+from runner.cluster.processes import CHECK_LOG, Crew, Template
 from runner.cluster.run import Journal
 from runner.cluster.sites import Sites
 from runner.cluster.watch import Watch
@@ -39,11 +39,20 @@ class Tables:
     def __init__(self) -> None:
         self._kept: dict[str, _Table] = {}
 
-    def check(self, spec: Spec, folder: Path, template: Template, journal: Journal, sites: Sites | None = None) -> None:
+    def check(
+        self,
+        spec: Spec,
+        folder: Path,
+        template: Template,
+        journal: Journal,
+        sites: Sites | None = None,
+        idle: Crew | None = None,
+    ) -> None:
         """Check the tables of a run at this site; one that was checked before, and is the same, is not read again.
 
         Args:
             sites: of the other organisations, which check theirs; all go on when all have done so.
+            idle: the workers, which wait meanwhile.
 
         Raises:
             DataError: where a table breaks its contract.
@@ -58,7 +67,7 @@ class Tables:
             crew.join(with_tables, sites.faults)
         try:
             words = ("checked",)
-            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=True, phase=words)
+            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=True, phase=words, idle=idle)
             for party, channel in crew.own().items():
                 channel.send(memory[party], **self._order(spec, folder, party, journal))
             for party, message in watch.events():

@@ -96,7 +96,7 @@ class Cluster:
             self._name_run(nonce, journal, agreement)
             workers = self._prepare(spec, folder, journal, agreement)
             if spec.tables():
-                self._tables.check(spec, folder, self._templates["check"], journal, self._sites)
+                self._tables.check(spec, folder, self._templates["check"], journal, self._sites, workers.crew)
             journal.begin("open")
             with workers.job(spec, folder, self._tables, journal, original, pace is not None, nonce):
                 if not self._lasting:

@@ -30,6 +30,7 @@ class Watch:
         last_words: the events with which a child's work is finished.
         beats: whether the children send heartbeats once they run.
         phase: what the drivers of other sites may say meanwhile.
+        idle: another crew, which waits for its job.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Watch:
         last_words: Collection[str],
         beats: bool,
         phase: Collection[str] = (),
+        idle: Crew | None = None,
     ) -> None:
         self._crew = crew
         self._limits = limits
         self._last_words = last_words
         self._beats = beats
         self._deadline = time.monotonic() + limits.start_timeout
+        self._stage = stage
         self._stages = dict.fromkeys(crew.channels, stage)
         self._unfinished = set(crew.channels)
         self._ready: set[str] = set()
@@ -56,6 +59,7 @@ class Watch:
         self._held: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
         self._phase = phase
+        self._idle = idle
         self._selector = selectors.DefaultSelector()
         for name, channel in {**crew.channels, _TEMPLATE: crew.control}.items():
             self._selector.register(channel, selectors.EVENT_READ, (name, channel))
@@ -169,15 +173,18 @@ class Watch:
         code = self._exit_codes.get(name)
         if code is not None and (ended := self._out_of_memory(name, code)) is not None:
             return ended
+        return self._death(self._crew, name, code)
+
+    def _death(self, crew: Crew, name: str, code: int | None) -> ClusterError:
         if code is None:
             why = "its connection broke"
         else:
             why = f"it was ended by signal {-code}" if code < 0 else f"it left with code {code}"
         return ClusterError(
             f"the process of {name} is gone",
-            where=f"party {name}, stage {self._stages[name]}",
+            where=f"party {name}, stage {self._stages.get(name, self._stage)}",
             why=why,
-            fix=f"see {self._crew.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
+            fix=f"see {crew.log_of(name)} and {START_LOG} in the run folder; signal 9 often means: no memory",
         )
 
     def _check_memory(self) -> None:
@@ -211,6 +218,8 @@ class Watch:
         now = time.monotonic()
         if not self._crew.faults.empty():
             raise self._crew.faults.get()
+        if self._idle is not None and (lost := self._idle.lost()) is not None:
+            raise self._death(self._idle, lost, None)
         if self._secondary is not None and (now > self._secondary[0] or not self._unfinished):
             raise self._secondary[1]
         if self._unfinished and now > self._deadline:

@@ -1,6 +1,6 @@
 """The table of faults × stages × outcomes: each fault, in each stage, at each party of a run over three hosts.
 
-In the checkout: ``PYTHONPATH=tests python -m faults.table`` (some 300 runs, and as many after them); fewer with
+In the checkout: ``PYTHONPATH=tests python -m faults.table`` (300 runs, and as many after them); fewer with
 ``--faults``, ``--stages`` and ``--parties``, each a list of names between commas. ``--rows FILE`` keeps the rows that
 are done, one JSON object a line, and goes on after them. The exit code is 1 where something is not as it must be.
 """

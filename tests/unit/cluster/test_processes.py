@@ -51,6 +51,18 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
+def test_a_death_in_an_idle_crew_is_told_while_another_one_works(template: Template, tmp_path: Path) -> None:
+    idle = template.fork(["alice"], tmp_path / "log")
+    (pid,) = pids(idle).values()
+    working = template.fork(["bob"], tmp_path / "log")
+    watch = Watch(working, LIMITS, stage="validate", last_words=("answered",), beats=False, idle=idle)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ClusterError, match="the process of alice is gone") as told:
+        list(watch.events())
+    assert told.value.where == "party alice, stage validate"
+    working.end()
+
+
 def test_crews_come_one_after_another(template: Template, tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(RunnerError, match="alice's files could not be looked at"):
