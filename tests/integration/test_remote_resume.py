@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from integration.launch import PARTIES, SMALL, Ended, Finished, Launch
+from integration.launch import LONG, PARTIES, SMALL, Ended, Finished, Launch
 from integration.test_remote import Sites, end
 from support import type_command
 
@@ -60,6 +60,20 @@ def type_each(sites: Sites, own: dict[str, list[str]]) -> dict[str, Ended]:
                 for party in PARTIES
             }
         )
+
+
+def test_site_that_waits_in_vain_names_the_missing(sites: Sites) -> None:
+    done = type_command(*sites.command("bob"), *SETTINGS, "cluster.wait_for_peers=1", cwd=sites.places["bob"])
+    assert done.returncode == 5
+    assert "carol and alice did not come" in done.stderr
+    assert "parties.carol.address, parties.alice.address" in done.stderr
+
+
+def test_stage_that_takes_too_long_ends_at_all_sites(sites: Sites) -> None:
+    with sites.type_everywhere(*LONG, "cluster.stage_timeout=3") as launches:
+        for party, ended in end(launches).items():
+            assert ended.code == 6, f"{party}: {ended.out}{ended.err}"
+            assert "stage 'train' takes too long: alice and bob and carol have not ended it" in ended.err
 
 
 def test_site_says_how_to_go_on(killed: dict[str, Finished]) -> None:

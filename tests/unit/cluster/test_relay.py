@@ -177,6 +177,19 @@ def test_link_of_another_run_is_refused(network: Network) -> None:
     assert network.warning_of("alice") == "refused a link of bob: it belongs to another run"
 
 
+def test_peer_that_is_not_reached_is_tried_again(network: Network) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = closed.getsockname()
+    network.relays["alice"]._peers["bob"] = Peer(*address)
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(network.sockets["alice"] / "spu-0" / "bob"))
+        time.sleep(0.3)
+        with socket.create_server(address) as late:
+            late.settimeout(10)
+            late.accept()[0].close()
+    assert network.warned["alice"] == []
+
+
 def test_mark_is_that_of_the_certificate(network: Network) -> None:
     with network.stream("bob", "alice", {"session": SESSION, "folder": "1", "service": "psi-done"}) as stream:
         assert stream.recv(1) == b""
