@@ -30,14 +30,21 @@ Denial = Annotated[list[Text], Meta(min_length=6, max_length=6)]  # a flow, and 
 _PLACE = re.compile(r"party ([a-z][a-z0-9_]{0,30}), stage [a-z_]{1,30}")
 Many = Meta(max_length=10_000)  # entries of a list or of an object
 Texts = Annotated[dict[Text, Text], Many]
-_Values = Annotated[dict[Text, Text | Count], Many]
-About = Annotated[dict[Text, Text | Count | Annotated[list[Text], Many] | _Values | None], Many]
 MOST_SAID = 200_000  # messages of one site in a run; a large one has some thousand trees
 MOST_EARLY = 100  # messages that count in later phases; a site says a handful
 
 
 class _Said(Struct, frozen=True, forbid_unknown_fields=True, tag_field="event"):
     pass
+
+
+class Machine(Struct, frozen=True, forbid_unknown_fields=True):
+    """What :func:`runner.environment.machine` finds. (A type for any such value crashes msgspec 0.22.)"""
+
+    platform: Text
+    cores: Count | None
+    cpu_flags: Annotated[list[Text], Many]
+    variables: Texts
 
 
 class Hello(_Said, frozen=True, tag="hello"):
@@ -56,7 +63,7 @@ class Hello(_Said, frozen=True, tag="hello"):
 
     spec: dict[str, Any]
     versions: Texts
-    machine: About
+    machine: Machine
     crew: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
     denied: Annotated[list[Denial], Many]
     share: Hex
@@ -98,8 +105,26 @@ class Done(_Said, frozen=True, tag="done"):
     clean: bool
 
 
+class Audited(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a party's audit log goes."""
+
+    lines: Count
+    head: Text
+
+
+class Signature(Struct, frozen=True, forbid_unknown_fields=True):
+    """A party's signature under the run's manifest, and the state of its own records."""
+
+    digest: Hex
+    rest: Hex
+    audit: Audited
+    files: Texts
+    key: Text
+    signature: Text
+
+
 class Attested(_Said, frozen=True, tag="attested"):
-    signatures: Annotated[dict[Text, About], Many]
+    signatures: Annotated[dict[Text, Signature], Many]
 
 
 class Failure(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 from integration.attacks import Attacker, doors
-from integration.launch import PARTIES, SMALL, Ended, Finished, Launch, processes_in
+from integration.launch import PARTIES, SMALL, Ended, Finished, Launch
 from integration.test_remote import Sites
 from made_sites import credentials_of, make_sites
 
@@ -64,19 +65,19 @@ class Siege:
         seen = set()
         while not self._over.wait(0.2):
             for party, launch in self._launches.items():
-                ports, paths = doors(processes_in(launch.place))
+                ports, paths = doors(_processes_of(launch))
                 for path in paths:
                     self._look_at(path)
                 for port in ports.keys() - seen:
                     seen.add(port)
-                    self.ports[party].add((port, "driver" if ports[port].pid == launch.driver.pid else "worker"))
+                    self.ports[party].add((port, "driver" if ports[port] == launch.driver.pid else "worker"))
                     for way in [lambda port=port: self._hold(port), *self._attacker.ways(port, party)]:
                         self._pool.submit(self._repeat, way)
 
     def _repeat(self, way: Callable[[], None]) -> None:
         while not self._over.is_set():
             way()
-            time.sleep(0.5)
+            time.sleep(1.0)
 
     def _hold(self, port: int) -> None:
         """Keep many connections that say nothing."""
@@ -89,6 +90,12 @@ class Siege:
         with contextlib.suppress(FileNotFoundError):
             folders = list(Path(path).parents)
             self.folders[path] = min(stat.S_IMODE(folder.stat().st_mode) for folder in folders)
+
+
+def _processes_of(launch: Launch) -> list[int]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [launch.driver.pid, *(process.pid for process in launch.driver.children(recursive=True))]
+    return []
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,15 @@ HELLO = {
     "links": 7202,
 }
 DONE = {"event": "done", "sent": {}, "facts": {}, "kept_keys": False, "clean": True}
-ATTESTED = {"event": "attested", "signatures": {"bob": {"audit": {"lines": 3, "head": "0"}, "files": {"a/b": "0"}}}}
+SIGNATURE = {
+    "digest": "0" * 64,
+    "rest": "1" * 64,
+    "audit": {"lines": 3, "head": "2" * 64},
+    "files": {"bundle/part.bin": "3" * 64},
+    "key": "4" * 64,
+    "signature": "5" * 128,
+}
+ATTESTED = {"event": "attested", "signatures": {"bob": SIGNATURE}}
 
 
 @pytest.fixture
@@ -66,14 +74,14 @@ def hear(ends: tuple[PeerChannel, socket.socket], *said: Any, phase: tuple[str, 
         {"event": "exited", "child": "bob", "code": 0},
         {"event": "attested", "signatures": {"alice": {}}},
         {"event": "hello"},
-        {**HELLO, "machine": {"platform": "Linux\x1b[2J"}},
-        {**HELLO, "machine": {"platform": {"a": {"b": 1}}}},
+        {**HELLO, "machine": {**machine(), "platform": "Linux\x1b[2J"}},
+        {**HELLO, "machine": {**machine(), "more": {"a": {"b": 1}}}},
         {**HELLO, "versions": {"numpy\n": "1"}},
         {**HELLO, "crew": "../../x"},
         {**DONE, "facts": {"train": {"bob": {"model\x1b[31m": "0"}}}},
         {**DONE, "sent": {"alice": {"bytes": 10**30}}},
         {"event": "listening", "port": 7201, "sequence": 2**60},
-        {"event": "attested", "signatures": {"bob": {"files": {"x": ["y"]}}}},
+        {"event": "attested", "signatures": {"bob": {**SIGNATURE, "files": {"x\n": "y"}}}},
         {},
         {"event": "failed", "party": "bob", "stage": "train", "error": {**ERROR, "what": "no\x1b]0;title\x07"}},
         {"event": "failed", "party": "bob", "stage": "train", "error": {**ERROR, "why": "a\nb"}},
