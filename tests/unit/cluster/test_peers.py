@@ -35,6 +35,7 @@ HELLO = {
     "denied": [],
     "share": "0" * 64,
     "links": 7202,
+    "repeats": "",
 }
 DONE = {"event": "done", "sent": {}, "facts": {}, "kept_keys": False, "clean": True}
 SIGNATURE = {

@@ -471,11 +471,13 @@ def test_trust_can_be_in_single_certificates(secretflow: None) -> None:
             run.connect(party, alice=run.ports["alice"])
         run.proxies["bob"].send("alice", "of bob", 1)
         assert received(run.proxies["alice"], "bob", 1) == "of bob"
-        with pytest.raises(grpc.RpcError):
+        run.proxies["carol"]._patience = SOON
+        with pytest.raises(ClusterError, match="carol could not send to alice"):
             run.proxies["carol"].send("alice", "of carol", 1)
         alice = run.connect("alice", bob=run.ports["carol"], carol=run.ports["carol"])
+        alice._patience = SOON
         for party in ("bob", "carol"):
-            with pytest.raises(grpc.RpcError):
+            with pytest.raises(ClusterError, match=f"alice could not send to {party}"):
                 alice.send(party, "for bob only", 2)
         assert not run.proxies["carol"]._inbox
     finally:
