@@ -69,7 +69,7 @@ def threads_of(spec: Spec) -> int:
     if cluster.threads is not None:
         return cluster.threads
     if cluster.limits.cores is not None:
-        return cluster.limits.cores
+        return min(cluster.limits.cores, usable_cores())
     sharing = len(spec.parties) if cluster.mode == "local" else 1
     return max(1, usable_cores() // sharing)
 
@@ -87,7 +87,7 @@ def conditions(spec: Spec) -> dict[str, str]:
     pools = dict.fromkeys(_POOLS, str(threads))
     pools["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
     if spec.cluster.threads is None:
-        pools["YACL_NUM_THREADS"] = str(spec.cluster.limits.cores or usable_cores())
+        pools["YACL_NUM_THREADS"] = str(threads if spec.cluster.limits.cores is not None else usable_cores())
         pools = {name: value for name, value in pools.items() if name not in os.environ}
     return found | pools
 

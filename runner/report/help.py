@@ -28,7 +28,7 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=check                          dry run: spec, policy and plan; starts nothing
   python -m runner task=cv cv.folds=5                  cross-validation
   python -m runner task=predict model=RUN data=…       apply a saved model
-  python -m runner task=train resume=RUN               go on with an interrupted training that wrote checkpoints
+  python -m runner task=train resume=RUN (or newest)   go on with an interrupted training that wrote checkpoints
   python -m runner task=verify run=RUN                 check the records of a finished run; task=reproduce: run it again
   python -m runner task=infer_schema data=…            draft a contract of each party's table, at that party
   python -m runner task=ledger                         what each party has spent of its rows' privacy
@@ -45,7 +45,8 @@ Trains SecretFlow SGB over the tables of several parties, saves it, loads it, pr
   python -m runner task=summary sweep=DIR              its jobs compared: a table, CSV, Parquet and a page
   python -m runner --cfg job                           the composed configuration
 
-Exit codes: 0 done · 2 spec · 3 policy · 4 data · 5 cluster · 6 stage · 7 not reproduced · 8 bundle · 130 interrupted
+Exit codes: 0 done · 2 spec · 3 policy · 4 data · 5 cluster · 6 stage · 7 not reproduced · 8 bundle ·
+            9 stopped early in a search · 130 interrupted
 
 Groups:
 """

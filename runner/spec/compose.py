@@ -21,6 +21,8 @@ from runner.spec.privacy import LEFT_OUT
 from runner.spec.request import KEYS, SETTINGS, Request, split_request
 from runner.spec.suggest import advise, closest
 
+_FEW = 2  # choices that are named as having a setting
+
 # The launcher and the sweeper of the runner's own, by the names that Hydra looks for plugins under.
 PLUGINS = "hydra_plugins.runner"
 for _group, _plugin in (("launcher", "SweepLauncher"), ("sweeper", "JobSweeper")):
@@ -151,6 +153,19 @@ def _meant(cause: BaseException | None) -> str:
     return f"did you mean {near!r}? else " if near else ""
 
 
+def _elsewhere(path: str) -> str:
+    """Where one or two choices of a group have the setting: advice to take such a one."""
+    group, *parts = path.lstrip("+~").split(".")
+    having = []
+    for file in sorted(Path(config_dir(), group).glob("*.yaml")):
+        values: Any = OmegaConf.to_container(OmegaConf.load(file))
+        for part in parts:
+            values = values[part] if isinstance(values, dict) and part in values else ...
+        if values is not ...:
+            having.append(f"{group}={file.stem}")
+    return f"use {' or '.join(having)}, where it is there, or " if 0 < len(having) <= _FEW else ""
+
+
 def _unknown_key(path: str, meant: str = "") -> SpecError:
     parts = path.lstrip("+~").split(".")
     section, name = "", parts[0]
@@ -161,7 +176,7 @@ def _unknown_key(path: str, meant: str = "") -> SpecError:
             f"{path!r} has no such entry yet",
             where=path,
             why="Hydra changes entries that exist; a new one is added with +",
-            fix=f"{meant}write +{path}{'.<name>' if several else ''}=<value>{replace}",
+            fix=f"{meant}{_elsewhere(path)}write +{path}{'.<name>' if several else ''}=<value>{replace}",
         )
     if parts[0] in KEYS:
         section = parts[0]

@@ -103,9 +103,9 @@ def _choices(path: str) -> list[str]:
     return [str(value) for option in literals for value in option.values if value not in PLAIN_SCHEMES]
 
 
-def allowed(path: str) -> str:
-    """What may stand at ``path``, in words: its type and range, or its choices."""
-    kind: Any = inspect.type_info(Spec)
+def allowed(path: str, of: type = Spec) -> str:
+    """What may stand at ``path``, in words: its type and range, or its choices; nothing where there is no such path."""
+    kind: Any = inspect.type_info(of)
     for part in path.split("."):
         kind = _child(kind, part)
     if path == "crypto.scheme":
@@ -142,7 +142,8 @@ def describe(kind: Any) -> str:
     if isinstance(kind, (inspect.VarTupleType, inspect.ListType)):
         return f"a list; each item {describe(unwrap(kind.item_type))}"
     if isinstance(kind, inspect.DictType):
-        return "{}" if kind.max_length == 0 else f"a mapping; each value {describe(unwrap(kind.value_type))}"
+        value = describe(unwrap(kind.value_type))
+        return "{}" if kind.max_length == 0 else f"a mapping; each value {value}" if value else "a mapping"
     if isinstance(kind, inspect.StructType):
         return "a section with " + ", ".join(field.name for field in kind.fields)
     return ""

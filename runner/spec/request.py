@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from runner.errors import SpecError
 from runner.spec.base import PartyName, Seconds, Section
+from runner.spec.parse import allowed
 from runner.spec.suggest import advise
 
 Condition = Literal["ports", "hashseed", "threads", "row_order", "cluster"]
@@ -157,6 +158,7 @@ SETTINGS = {
 }
 
 
+_SEE = "see `python -m runner --help` and conf/config.yaml"
 _WORDS = {"infer.format": ("yaml", "python"), "ledger.format": ("text", "json")}
 
 
@@ -173,7 +175,7 @@ def split_request(values: Mapping[str, Any]) -> tuple[dict[str, Any], Request]:
     except msgspec.ValidationError as error:
         reason, _, location = str(error).partition(" - at `$.")
         where = location.rstrip("`") or "command line"
-        fix = "see `python -m runner --help` and conf/config.yaml"
+        fix = f"set {where} to {kind}" if (kind := allowed(where, Request)) else _SEE
         if unknown := re.match(r"Invalid enum value '(.*)'", reason):
             fix = advise(unknown[1], _WORDS.get(where, get_args(Condition)))
         raise SpecError(f"{where} is not valid", where=where, why=reason, fix=fix) from None

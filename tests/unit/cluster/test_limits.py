@@ -110,6 +110,7 @@ def test_threads_are_what_is_set_or_a_partys_share_of_the_cores(monkeypatch: pyt
     assert threads_of(make_spec("cluster.limits.cores=3", "cluster.threads=5")) == 5
     monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 2)
     assert threads_of(make_spec()) == 1
+    assert threads_of(make_spec("cluster.limits.cores=5000")) == 2
 
 
 def test_encryption_may_use_all_cores_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +118,7 @@ def test_encryption_may_use_all_cores_where_nothing_else_is_said(monkeypatch: py
     monkeypatch.delenv("YACL_NUM_THREADS", raising=False)
     assert conditions(make_spec())["YACL_NUM_THREADS"] == "12"
     assert conditions(make_spec("cluster.limits.cores=3"))["YACL_NUM_THREADS"] == "3"
+    assert conditions(make_spec("cluster.limits.cores=5000"))["YACL_NUM_THREADS"] == "12"
     assert conditions(make_spec("cluster.threads=5"))["YACL_NUM_THREADS"] == "5"
 
 

@@ -104,6 +104,19 @@ def test_advice_for_a_new_entry_can_be_typed(typed: str, right: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        ("cluster.max_clock_skew=5", "use cluster=remote, where it is there, or write +cluster.max_clock_skew=<value>"),
+        ("privacy.scores_epsilon=1", "use privacy=output_dp, where it is there, or write "),
+        ("parties.alice.address=a:1", "use parties=sites, where it is there, or write "),
+        ("roles.clinic=alice", "write +roles.clinic=<value>"),
+    ],
+)
+def test_setting_that_another_choice_has_leads_to_that_choice(typed: str, advice: str) -> None:
+    assert told(typed).fix.startswith(advice)
+
+
+@pytest.mark.parametrize(
     ("override", "fix"),
     [
         ("data.tables.alise.path=x", "did you mean 'alice'? else write +data.tables.alise.path=<value>"),

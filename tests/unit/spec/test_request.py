@@ -151,3 +151,7 @@ def test_where_keys_are_is_heeded_by_those_who_use_them() -> None:
 )
 def test_settings_of_sites_tasks_are_given_and_valid(task: str, changes: dict[str, Any], where: str) -> None:
     assert refusal(task, **changes).where == where
+
+
+def test_a_value_out_of_range_is_told_with_the_range() -> None:
+    assert refusal("doctor", doctor={"wait": 0}).fix == "set doctor.wait to a number > 0"
