@@ -102,9 +102,9 @@ def _badly_ended(fault: str, stage: str, party: str, ended: Mapping[str, Ended])
         others = 5
     found = []
     for name, one in ended.items():
-        told = name != party or own not in (-9, 130)
-        reads_its_own = name == party and (fault == "driver stopped" or stage == "validate")
-        where = "" if stage == "agree" or reads_its_own else f"party {party}, stage "
+        # A driver that was stopped finds the others gone, and may not have heard why.
+        told = name != party or (own not in (-9, 130) and fault != "driver stopped")
+        where = "" if stage == "agree" or (name == party and stage == "validate") else f"party {party}, stage "
         words = (party, where) if told else ()
         found += wrong_words(name, one, own if name == party else others, *words)
     return found

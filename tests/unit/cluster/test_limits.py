@@ -136,6 +136,7 @@ def test_quota_of_a_control_group_bounds_the_cores(tmp_path: Path, monkeypatch: 
 
 def test_threads_that_are_set_beat_the_environment_and_the_default_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("POLARS_MAX_THREADS", raising=False)
     assert "OMP_NUM_THREADS" not in conditions(make_spec())
     assert conditions(make_spec())["POLARS_MAX_THREADS"] == str(threads_of(make_spec()))
     assert conditions(make_spec("cluster.threads=3"))["OMP_NUM_THREADS"] == "3"
