@@ -69,21 +69,38 @@ def look_at_earlier(spec: Spec) -> None:
 
 
 def _newest_unfinished(outputs: Path) -> Path:
-    """The folder of the newest run in ``outputs`` that is not finished and left a checkpoint.
+    """The folder of the newest run in ``outputs`` that left a checkpoint, and that no run has finished.
 
     Sites that all name theirs in this way go on from one training or from none: the checkpoints know its name.
     """
+    finished: set[tuple[str, ...]] = set()
     for spec in sorted(outputs.glob(f"*/*/{SPEC}"), reverse=True):
-        folders = spec.parent.glob(f"parties/*/{CHECKPOINTS}")
-        if _state_of(spec.parent) != "done" and any(map(list_checkpoints, folders)):
-            print(f"Goes on from {spec.parent}")
-            return spec.parent
+        run = spec.parent
+        if _state_of(run) == "done" or _name_of(run) in finished:
+            finished |= _gone_on_from(run)
+        elif any(map(list_checkpoints, run.glob(f"parties/*/{CHECKPOINTS}"))):
+            print(f"Goes on from {run}")
+            return run
     raise SpecError(
         "there is nothing to resume",
         where=f"resume = {NEWEST}",
-        why=f"no run in {outputs} that is not finished has a checkpoint",
+        why=f"no run in {outputs} has a checkpoint, but those that are finished, or that a later run has finished",
         fix="name the run folder, or train from the start, with train.checkpoint_every=<number of trees>",
     )
+
+
+def _gone_on_from(run: Path) -> set[tuple[str, ...]]:
+    """The name of the run that this one went on from, if it did; settings that cannot be read name none."""
+    try:
+        resumed = json.loads((run / SPEC).read_bytes())["resume"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    return {_name_of(Path(resumed))} if isinstance(resumed, str) else set()
+
+
+def _name_of(run: Path) -> tuple[str, ...]:
+    """Day, and time with what sets it apart: whatever folder the command was typed in."""
+    return run.parts[-2:]
 
 
 def _state_of(run: Path) -> str:

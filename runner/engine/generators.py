@@ -6,7 +6,9 @@ A training draws from three kinds of generator, and in each party's process from
 - the private shuffles' (:mod:`runner.engine.shuffle`), one per party;
 - NumPy's process-wide one: the noise on split gains at the label holder, and stock SecretFlow's shuffles at everyone.
 
-A generator whose state is put back draws the same numbers again.
+A generator whose state is put back draws the same numbers again. NumPy's process-wide one is read and put back by the
+party's actor, which does one thing after another: SecretFlow's order map, which the same actor makes, seeds it, and any
+other function might run beside that one, or before it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def restore_legacy(generator: Any, state: dict[str, Any]) -> None:
 
 
 class KeptSampleActor(SampleActor):  # type: ignore[misc]
-    """SecretFlow's sampler of one party, whose generator can be read and put back."""
+    """SecretFlow's sampler of one party, whose generator can be read and put back; so can NumPy's process-wide one."""
 
     def state(self) -> dict[str, Any]:
         """The generator's state, as plain values."""
@@ -47,6 +49,14 @@ class KeptSampleActor(SampleActor):  # type: ignore[misc]
     def restore(self, state: dict[str, Any]) -> None:
         """Put a state back."""
         self.rng.bit_generator.state = state
+
+    def process_state(self) -> dict[str, Any]:
+        """The state of the generator that all of the party's process share."""
+        return legacy_state(np.random)
+
+    def restore_process(self, state: dict[str, Any]) -> None:
+        """Put a state of it back."""
+        restore_legacy(np.random, state)
 
 
 class KeptSampler(Sampler):  # type: ignore[misc]
@@ -91,15 +101,17 @@ class Generators:
                 shuffler = self._shufflers[device]
                 effects.append(shuffler.invoke_class_method("WorkerShuffler", "restore", _item(state, "shuffler")))
             if self._draws_from_process(device):
-                effects.append(device(_restore_process)(_item(state, "process")))
+                process = _item(state, "process")
+                effects.append(sampler.invoke_class_method("SampleActor", "restore_process", process))
         return effects
 
     def _state(self, device: Any) -> PYUObject:
-        parts = {"sampler": self._samplers[device].invoke_class_method("SampleActor", "state")}
+        sampler = self._samplers[device]
+        parts = {"sampler": sampler.invoke_class_method("SampleActor", "state")}
         if self._private:
             parts["shuffler"] = self._shufflers[device].invoke_class_method("WorkerShuffler", "state")
         if self._draws_from_process(device):
-            parts["process"] = device(lambda: legacy_state(np.random))()
+            parts["process"] = sampler.invoke_class_method("SampleActor", "process_state")
         names = tuple(parts)
         return device(lambda *states: dict(zip(names, states, strict=True)))(*parts.values())
 
@@ -109,7 +121,3 @@ class Generators:
 
 def _item(states: PYUObject, name: str) -> PYUObject:
     return states.device(lambda states: states[name])(states)
-
-
-def _restore_process(state: dict[str, Any]) -> None:
-    restore_legacy(np.random, state)

@@ -119,7 +119,7 @@ class ResumableSgb(PrivateSgb):
 
         def train_tree(index: int, orders: Any, label: Any, scores: Any, *others: Any, **named: Any) -> Any:
             generators = Generators(booster, self._private)
-            if self._start is not None and index == first:  # the order map, made just now, has seeded NumPy again
+            if self._start is not None and index == first:  # after the order map, which seeds NumPy again
                 wait(generators.restore(dict(self._start.generators)))
             self._before_tree(Moment(booster.components.model_builder.model.trees, label, scores, generators))
             return grow(index, orders, label, scores, *others, **named)

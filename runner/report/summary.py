@@ -67,7 +67,7 @@ def _export(spec: Spec, model: str, folder: Path) -> list[str]:
     whose = "each party's own part" if at is None else "the complete model"
     written = spec.parties_here() if at is None else tuple({at} & set(spec.parties_here()))
     return [
-        f"Exported     model {model} for {spec.export.format}, {whose}:",
+        f"Exported     model {model} for {spec.export.format}, {whose}{':' if written else f', at {at}'}",
         *(f"             {folder}/parties/{party}/export/" for party in written),
     ]
 
@@ -110,8 +110,12 @@ def _metrics(spec: Spec, outcome: Outcome) -> str:
         return "none: label.predict=none says that there are no labels to compare with"
     shown = outcome.shown.get("evaluate")
     if not shown:
-        recipients = ", ".join(spec.policy.metrics.recipients)
-        return f"at {recipients} only; this terminal is {spec.viewer()}'s, who may not see them"
+        recipients, viewer = ", ".join(spec.policy.metrics.recipients), spec.viewer()
+        if spec.policy.metrics.includes(viewer):  # the terminal that shows them is at another site
+            return (
+                f"at {recipients} only; here in parties/{viewer}/{'cv' if 'folds' in spec.stages() else 'metrics'}.json"
+            )
+        return f"at {recipients} only; this terminal is {viewer}'s, who may not see them"
     if "folds" in spec.stages():
         means, deviations = shown[0]["mean"], shown[0]["sd"]
         listed = (

@@ -68,9 +68,9 @@ def evaluation_digest(spec: Spec) -> str:
 def training_digest(spec: Spec) -> str:
     """SHA-256 of the canonical form of every setting that a training must have in common with its checkpoint.
 
-    Left out: what is done with the model afterwards, how the run is carried out, and where keys and tables are kept (a
-    checkpoint has a digest of the table itself). With ``sgb.shuffle=shared`` the parties' draws depend on whether they
-    share one process: then the cluster's mode counts.
+    Left out: what is done with the model afterwards, how the run is carried out, and where keys, tables and contracts
+    are kept (a checkpoint has a digest of the table itself, as its contract has it read). With ``sgb.shuffle=shared``
+    the parties' draws depend on whether they share one process: then the cluster's mode counts.
     """
     values = spec_values(spec)
     for name in NOT_TRAINING:
@@ -79,7 +79,7 @@ def training_digest(spec: Spec) -> str:
     values["parties"] = sorted(spec.parties)
     del values["data"]["max_memory"]
     for table in values["data"]["tables"].values():
-        del table["path"], table["source"]
+        del table["path"], table["source"], table["contract"]
     if spec.is_remote():
         values["data"]["tables"] = sorted(values["data"]["tables"])
     if spec.sgb.shuffle == "shared":

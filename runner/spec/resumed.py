@@ -16,7 +16,10 @@ from runner.spec.request import split_request
 
 OWN = ("task", "resume", "outputs")  # always this run's
 ADJUSTABLE = ("train", "cluster", "report", "log", "site")  # the interrupted run's, but for what was typed now
-MOVABLE = ("address", "tls_pin")  # of a party: a site may come back on another machine, with another certificate
+# What may move in between: a site to another machine, with another certificate; keys, tables and contracts elsewhere.
+OF_PARTY = ("address", "tls_pin", "key_file", "key_env", "passphrase_env")
+OF_ALL_SITES = ("address", "tls_pin")  # of these, what the common settings say
+OF_TABLE = ("path", "source", "contract")  # the table itself is known by a digest in the checkpoint
 CHOSEN_AGAIN = "experiment"  # it may stand for settings of any section
 HOW = "cluster.mode"  # not adjustable: one process or several draw stock SecretFlow's shuffles in another order
 
@@ -40,13 +43,23 @@ def settle_resumed(config: DictConfig, overrides: Sequence[str], saved: Mapping[
     for section, values in OmegaConf.create(dict(saved)).items():
         if section not in OWN:
             merged[section] = values
+    if {"parties", CHOSEN_AGAIN} & set(typed):
+        for place in (f"parties.{party}.{name}" for party in merged.parties for name in OF_ALL_SITES):
+            if (value := OmegaConf.select(config, place)) is not None:
+                OmegaConf.update(merged, place, value)
     for path in typed:
-        if path.partition(".")[0] in ADJUSTABLE:
+        if path.partition(".")[0] in ADJUSTABLE or _is_place(path):
             OmegaConf.update(merged, path, OmegaConf.select(config, path), merge=False)
-    if any(path.partition(".")[0] == "parties" for path in typed):
-        for place in (f"parties.{party}.{name}" for party in merged.parties for name in MOVABLE):
-            OmegaConf.update(merged, place, OmegaConf.select(config, place))
     return merged
+
+
+def _is_place(path: str) -> bool:
+    match path.split("."):
+        case ["parties", _, name]:
+            return name in OF_PARTY
+        case ["data", "tables", _, name, *_]:
+            return name in OF_TABLE
+    return False
 
 
 def _completed(config: DictConfig) -> dict[str, Any]:
@@ -58,12 +71,14 @@ def _completed(config: DictConfig) -> dict[str, Any]:
 
 
 def _unmoved(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without where the parties are."""
-    parties = {
-        party: {name: value for name, value in settings.items() if name not in MOVABLE}
-        for party, settings in values["parties"].items()
-    }
-    return {**values, "parties": parties}
+    """The settings without where parties, keys and tables are."""
+    parties = {party: _without(settings, OF_PARTY) for party, settings in values["parties"].items()}
+    tables = {party: _without(settings, OF_TABLE) for party, settings in values["data"]["tables"].items()}
+    return {**values, "parties": parties, "data": {**values["data"], "tables": tables}}
+
+
+def _without(settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _refuse_others(composed: Mapping[str, Any], saved: Mapping[str, Any], typed: Sequence[str]) -> None:

@@ -124,7 +124,7 @@ def load_checkpoint(context: Context, label: PYUObject) -> tuple[Start, PYUObjec
             raise _unreadable(site.party, path) from None
         if state["table"] != _table_digest(site):
             raise _other_table(site.party)
-        return state
+        return {**state, "trees": trees}
 
     states = {party: context.at(party, read) for party in context.devices}
     context.gate.finish(states)
@@ -158,18 +158,26 @@ def load_checkpoint(context: Context, label: PYUObject) -> tuple[Start, PYUObjec
 
 
 def _require_one_training(context: Context, states: dict[str, PYUObject]) -> str:
-    """The name of the training that all parties' checkpoints are of."""
-    own = {party: _take(state, lambda state: state["training"]) for party, state in states.items()}
+    """The name of the training that all parties' checkpoints are of, after the same number of trees at all of them.
+
+    (Where one party told the others different numbers, they would train past each other.)
+    """
+    own = {party: _take(state, _name_and_number) for party, state in states.items()}
     named = context.gate.exchange(own, stage="train", kind="model_parts", form=TRAINING)
     if len(set(named.values())) > 1:
         together = [[party for party in named if named[party] == name] for name in dict.fromkeys(named.values())]
         raise BundleError(
             "the parties go on from different trainings",
             where="resume",
-            why="the checkpoints are of one training at " + ", of another at ".join(map(" and ".join, together)),
+            why="the checkpoints are of one training and tree at "
+            + ", of another at ".join(map(" and ".join, together)),
             fix="let every party name the run folder that the same interrupted run left at its site",
         )
-    return str(named[context.spec.label.holder])
+    return str(named[context.spec.label.holder]).partition(" ")[0]
+
+
+def _name_and_number(state: dict[str, Any]) -> str:
+    return f"{state['training']} {state['trees']}"
 
 
 def own_folder(site: Site) -> Path:
@@ -241,6 +249,6 @@ def _unreadable(party: str, path: Path) -> BundleError:
     return BundleError(
         f"{party}'s checkpoint cannot be read",
         where=str(path),
-        why="it was altered, or is another party's or another training's, or was written under another key",
+        why="it was altered, or is another party's or another training's, or of another key or version of the runner",
         fix=f"restore the file and {party}'s key from a copy, or train from the start",
     )

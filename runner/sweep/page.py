@@ -103,7 +103,7 @@ def _row(
 
 def _links(job: JobRecord) -> dict[str, str | None]:
     """The job's folder, and its report of the viewer of this site, relative to the page; None where it is not there."""
-    viewer = job.settings.get("cluster.viewer") or job.settings.get("label.holder")
+    viewer = next(filter(None, map(job.settings.get, ("self_party", "cluster.viewer", "label.holder"))), None)
     report = job.folder / "parties" / str(viewer) / "report.html"
     return {
         "folder": f"{job.number}/" if job.folder.is_dir() else None,

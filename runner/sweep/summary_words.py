@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from runner.report.summary import arguments_of_job
+from runner.spec.policy import ALL
 from runner.sweep.record import Content
 from runner.sweep.summary_compare import COSTS, LESS, Group
 from runner.sweep.summary_jobs import STATES, JobRecord
@@ -48,7 +49,9 @@ def why_unranked(group: Group) -> str:
     """Why jobs have no rank: whoever may see the metrics is named."""
     if "evaluate" not in (group.jobs[0].manifest or {})["hashed"]["plan"]:
         return "not ranked: the task has no evaluation"
-    named = ", ".join(group.recipients)
+    named, own = ", ".join(group.recipients), group.jobs[0].settings.get("self_party")
+    if {own, ALL} & set(group.recipients) and own is not None:  # the terminal that shows them is at another site
+        return f"not ranked: this terminal is shown no metrics; they are in every job's parties/{own}"
     return (
         f"not ranked: the policy shows this terminal no metrics; {f'{named} may see them' if named else 'nobody may'}"
     )

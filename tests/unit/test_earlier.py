@@ -12,10 +12,10 @@ from runner.errors import SpecError
 from runner.files import write_json
 
 
-def made_run(outputs: Path, name: str, state: str | None, checkpoint: bool) -> Path:
+def made_run(outputs: Path, name: str, state: str | None, checkpoint: bool, resume: str | None = None) -> Path:
     run = outputs / name
     run.mkdir(parents=True)
-    write_json(run / "spec.json", {})
+    write_json(run / "spec.json", {"resume": resume})
     if state is not None:
         write_json(run / "status.json", {"state": state})
     if checkpoint:
@@ -36,6 +36,17 @@ def test_newest_run_with_a_checkpoint_that_is_not_finished(tmp_path: Path, capsy
 def test_state_that_nobody_wrote_is_no_finished_run(tmp_path: Path, state: str | None) -> None:
     meant = made_run(tmp_path, "2026-02-01/09-00-00-bbbbbb", state, checkpoint=True)
     assert _newest_unfinished(tmp_path) == meant
+
+
+def test_run_that_a_later_one_finished_is_not_gone_on_with_again(tmp_path: Path) -> None:
+    """The first left a checkpoint, the second went on and left another, and the third is the one that is finished."""
+    first = made_run(tmp_path, "2026-02-01/09-00-00-bbbbbb", "failed", checkpoint=True)
+    second = made_run(tmp_path, "2026-02-01/10-00-00-cccccc", "failed", True, "outputs/2026-02-01/09-00-00-bbbbbb")
+    made_run(tmp_path, "2026-02-01/11-00-00-dddddd", "done", checkpoint=False, resume=str(second))
+    with pytest.raises(SpecError, match="there is nothing to resume"):
+        _newest_unfinished(tmp_path)
+    (second / "spec.json").write_text("[")
+    assert _newest_unfinished(tmp_path) == first
 
 
 def test_nothing_to_go_on_with_is_said(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -54,17 +54,40 @@ def test_checkpoints_and_timeouts_may_change() -> None:
     assert (spec.cluster.mode, spec.cluster.stage_timeout) == ("debug", 60)
 
 
-def test_site_may_come_back_elsewhere() -> None:
-    site = ("cluster=remote", "parties=sites", "self_party=bob", "site=bob")
-    saved = spec_values(make_spec(*site, "sgb.max_depth=4"))
-    moved = [*site, "parties.bob.address=10.0.0.7:7300", "site.listen=0.0.0.0:7300", "resume=RUN"]
+SITE = ("cluster=remote", "parties=sites", "self_party=bob", "site=bob")
+
+
+def gone_on(saved: Sequence[str], *typed: str) -> Spec:
+    overrides = [*typed, "resume=RUN"]
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        spec = to_spec(settle_resumed(compose("config", moved), moved, saved))
+        config = compose("config", overrides)
+    return to_spec(settle_resumed(config, overrides, spec_values(make_spec(*saved))))
+
+
+def test_site_may_come_back_elsewhere() -> None:
+    moved = ("parties.bob.address=10.0.0.7:7300", "site.listen=0.0.0.0:7300", "parties.bob.key_file=new/secret.key")
+    spec = gone_on([*SITE, "sgb.max_depth=4"], *SITE, *moved, "data.tables.bob.path=new/table.parquet")
     assert spec.parties["bob"].address == "10.0.0.7:7300"
-    assert spec.parties["alice"].address == make_spec(*site).parties["alice"].address
+    assert spec.parties["alice"].address == make_spec(*SITE).parties["alice"].address
     assert spec.site.listen == "0.0.0.0:7300"
+    assert spec.parties["bob"].key_file == "new/secret.key"
+    assert spec.data.tables["bob"].path == "new/table.parquet"
     assert spec.sgb.max_depth == 4
-    assert training_digest(spec) == training_digest(make_spec(*site, "sgb.max_depth=4"))
+    assert training_digest(spec) == training_digest(make_spec(*SITE, "sgb.max_depth=4"))
+
+
+def test_what_nobody_typed_stays_where_it_was() -> None:
+    """One address is typed now; the others, and pins and tables, were typed then."""
+    pin = "7a" * 32
+    then = [f"parties.{party}.address={party}.example.org:7200" for party in ("alice", "bob", "carol")]
+    then += [f"parties.alice.tls_pin={pin}", "data.tables.bob.path=mine.parquet"]
+    saved = make_spec(*SITE, *then)
+    spec = gone_on([*SITE, *then], "site=bob", "+parties.bob.address=10.0.0.7:7300")
+    assert spec.parties["bob"].address == "10.0.0.7:7300"
+    assert {**spec.parties, "bob": None} == {**saved.parties, "bob": None}
+    assert gone_on([*SITE, *then], *SITE).parties["alice"].tls_pin == pin, "the group has no other"
+    assert gone_on([*SITE, *then], "+parties.alice.tls_pin=null").parties["alice"].tls_pin is None
+    assert gone_on([*SITE, *then], *SITE, "data=breast_cancer").data == saved.data
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,24 @@ def test_checkpoints_of_two_trainings_are_not_joined(copied: House) -> None:
     refused(copied, BundleError, "different trainings", "at carol and bob, of another at alice")
 
 
+@pytest.mark.parametrize(("trees", "taken"), [(2, True), (4, False)])
+def test_parties_that_would_go_on_after_different_trees_stop(copied: House, trees: int, taken: bool) -> None:
+    """As they do where one of them tells each of the others another number."""
+    from runner.stages.checkpoint import _require_one_training
+
+    context = copied.context("resumed", {**VARIANTS["samples"], "resume": str(copied.place / "interrupted")})
+    numbers = {"carol": 2, "alice": trees, "bob": 2}
+    states = {
+        party: context.at(party, lambda site, number: {"training": "7f", "trees": number}, number)
+        for party, number in numbers.items()
+    }
+    if taken:
+        assert _require_one_training(context, states) == "7f"
+        return
+    with pytest.raises(BundleError, match="different trainings"):
+        _require_one_training(context, states)
+
+
 def test_missing_checkpoint_is_refused_everywhere(copied: House) -> None:
     copied.file("interrupted", "alice", 2).unlink()
     refused(copied, BundleError, "no checkpoint to go on from", "alice has none")

@@ -146,6 +146,17 @@ def test_metrics_that_this_site_may_not_see_are_not_there_and_who_has_them_is(tm
     assert not [name for name in pl.read_csv(folder / "summary.csv").columns if name.startswith("metrics.")]
 
 
+AT_ALICE = ("cluster=remote", "parties=sites", "self_party=alice", "site=alice", "policy=lab")
+
+
+def test_metrics_that_are_shown_at_another_site_are_in_the_own_partys_folder(tmp_path: Path) -> None:
+    folder = make_sweep(tmp_path / "s", [MadeJob((*AT_ALICE, f"sgb.max_depth={depth}")) for depth in (2, 3)])
+    (folder / "0" / "parties" / "alice" / "report.html").write_text("a report")
+    told, page = summarise_sweep(folder), (folder / "summary.html").read_text()
+    assert "not ranked: this terminal is shown no metrics; they are in every job's parties/alice" in told
+    assert "0/parties/alice/report.html" in page
+
+
 def test_tables_hold_every_job_and_every_setting_that_differs(tmp_path: Path) -> None:
     choices = [MadeJob((f"sgb={choice}",), metrics={"auc": 0.9}) for choice in ("fast", "accurate")]
     jobs = [*choices, MadeJob(("sgb=fast", "sgb.max_depth=9"), state=None)]
