@@ -18,7 +18,7 @@ from runner.bundle.checkpoint import checkpoint_folder, list_checkpoints
 from runner.cluster.run import Listener, Outcome, Pace
 from runner.cluster.warm import Cluster
 from runner.errors import RunnerError, SecurityError, Stopped
-from runner.files import link_below
+from runner.files import link_below, remove_unfinished
 from runner.logs import FOLDER, RunLog
 from runner.policy.decide import Decision
 from runner.provenance.folder import make_run_folder, write_snapshot, write_status
@@ -110,8 +110,9 @@ def carry_out(
 
 
 def _leave_status(folder: Path, state: str, error: RunnerError | None = None) -> None:
-    """How the run ended, if the disk has room for it; why it ended is told in any case."""
+    """How the run ended, if the disk has room for it; why it ended is told in any case. Its processes are gone."""
     with suppress(OSError):
+        remove_unfinished(folder)
         write_status(folder, state, error)
 
 

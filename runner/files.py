@@ -23,6 +23,7 @@ from runner.errors import ClusterError, SecurityError
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, the largest file that is allowed
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _AS_TEXT = re.compile(r"\(os error (\d+)\)")  # how Polars tells the system's errors
 
 
@@ -81,6 +82,13 @@ def put_in_place(temporary: Path, path: Path) -> None:
     _flush(temporary)
     temporary.replace(path)
     _flush(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that are gone left below ``folder`` under temporary names."""
+    for path in folder.rglob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from runner.errors import RunnerError
-from runner.files import PRIVATE_FILE, make_private_dir, open_log
+from runner.files import PRIVATE_FILE, append_whole, make_private_dir, open_log
 
 FOLDER = "logs"  # in the run folder for what is no party's own, and in each party's folder
 Level = Literal["debug", "info", "warning", "error"]
@@ -141,6 +141,16 @@ class _Rotated(RotatingFileHandler):
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
         return open(descriptor, "a", encoding=self.encoding)  # noqa: PTH123 - closed by the handler
 
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self.shouldRollover(record):
+                self.doRollover()
+            if self.stream is None:
+                self.stream = self._open()
+            append_whole(self.stream.fileno(), f"{self.format(record)}\n".encode())
+        except Exception:  # noqa: BLE001 - as logging's own handlers do
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:
         pass
 
@@ -167,9 +177,11 @@ def set_aside(path: Path, how: How) -> bool:
     """Where a readable log has grown too large, rename it: to ``worker.log.1``, what was that to ``worker.log.2``, …
 
     Returns:
-        whether it has been: then whoever prints to it needs another one.
+        whether there is none now: then whoever prints to it needs another one.
     """
-    if not path.exists() or path.stat().st_size < how.max_bytes:
+    if not path.exists():
+        return True
+    if path.stat().st_size < how.max_bytes:
         return False
     names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, how.keep + 1))]
     for older, oldest in zip(names[-2::-1], names[:0:-1], strict=True):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 SERVICE, METHOD = b"org.interconnection.link.ReceiverService", b"Push"
 LONGEST = (32 << 20) + (1 << 16)  # bytes of a frame: the links send pieces of at most 32 MiB
 LONGEST_ANSWER = 1 << 12
+MOST_FIELDS = 64  # of a message: a frame's length would do for millions, and for as many steps of this process
 _HEADER = 12
 _REQUEST, _ANSWER = 1, 2  # fields of a frame's meta
 
@@ -96,8 +97,11 @@ _Fields = dict[int, "list[int | memoryview]"]
 def _fields(message: memoryview) -> _Fields:
     """The top fields of a protobuf message (https://protobuf.dev/programming-guides/encoding): number → values."""
     found: _Fields = {}
-    at = 0
+    at = count = 0
     while at < len(message):
+        count += 1
+        if count > MOST_FIELDS:
+            raise ValueError("more fields than a link's message has")
         tag, at = _varint(message, at)
         number, kind = tag >> 3, tag & 7
         value: int | memoryview

@@ -45,12 +45,20 @@ def _deal(numbers: Mapping[str, int]) -> dict[str, list[int]]:
 def held_by(pid: int) -> int:
     """Bytes that a process and its children hold for themselves, in memory or swapped out; 0 where it is gone."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:
         return 0
     own = sum(int(line.split()[1]) for line in lines if line.startswith(_HELD)) * 1024
-    return own + sum(held_by(int(child)) for child in children)
+    return own + sum(held_by(int(child)) for task in tasks for child in _children_of(task))
+
+
+def _children_of(task: Path) -> list[str]:
+    """The processes that a thread has started: each has its own."""
+    try:
+        return (task / "children").read_text().split()
+    except OSError:
+        return []
 
 
 def usable_cores() -> int:
@@ -104,11 +112,15 @@ def too_much(party: str, stage: str, allowed: int | None, why: str) -> ClusterEr
     )
 
 
+def allowed_here() -> int | None:
+    """Bytes that this process may hold by ``cluster.limits.memory``; None: that says nothing."""
+    bound, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return None if bound == resource.RLIM_INFINITY or bound <= RESERVED else bound - RESERVED
+
+
 def refused_memory(party: str, stage: str) -> ClusterError:
     """What a process says of itself that got a MemoryError."""
-    bound, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    allowed = None if bound == resource.RLIM_INFINITY else bound - RESERVED
-    return too_much(party, stage, allowed, f"it held {gib(held_by(os.getpid()))} GiB and was refused more")
+    return too_much(party, stage, allowed_here(), f"it held {gib(held_by(os.getpid()))} GiB and was refused more")
 
 
 def gib(size: int) -> str:

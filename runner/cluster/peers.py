@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner.cluster.channel import Channel, Message
-from runner.errors import SecurityError
+from runner.errors import ClusterError, SecurityError
 from runner.spec.base import PartyName
 from runner.spec.model import Stage
 
@@ -31,6 +31,7 @@ _PLACE = re.compile(r"party ([a-z][a-z0-9_]{0,30}), stage [a-z_]{1,30}")
 Many = Meta(max_length=10_000)  # entries of a list or of an object
 Texts = Annotated[dict[Text, Text], Many]
 MOST_SAID = 200_000  # messages of one site in a run; a large one has some thousand trees
+OF_DOCTOR = {"event", "versions", "values"}  # what a doctor's first message has
 MOST_EARLY = 100  # messages that count in later phases; a site says a handful
 
 
@@ -201,6 +202,13 @@ class PeerChannel(Channel):
         try:
             said = msgspec.convert(message, Said)
         except msgspec.ValidationError as error:
+            if message.get("event") == "hello" and message.keys() == OF_DOCTOR:
+                raise ClusterError(
+                    f"the site of {self.party} runs task=doctor",
+                    where=f"party {self.party}, before the first stage",
+                    why="it meets the doctors of other sites, and no run",
+                    fix=f"wait until {self.party}'s doctor has ended, then start again at all sites",
+                ) from None
             raise self._refused(f"{str(message.get('event'))[:20]!a}: {str(error)[:120]!a}") from None
         event = str(message["event"])
         if event in _OF_PARTY and not set(message[_OF_PARTY[event]]) <= {self.party}:

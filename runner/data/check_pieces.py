@@ -161,7 +161,8 @@ def _unique(batches: Iterator[pa.RecordBatch], party: str, columns: tuple[str, .
 def _refuse_unique(spec: Spec, party: str, contract: Contract) -> None:
     ids = columns_of(spec, party).ids
     unique = [name for name, column in contract.schema.columns.items() if column.unique and name not in ids]
-    if unique or contract.schema.unique:
+    together = contract.schema.unique or ids  # columns with the whole id among them are unique as that is
+    if unique or not set(ids) <= set(together):
         raise DataError(
             f"{party}'s contract asks for unique values in columns that are not the id",
             where=f"data.tables.{party}.contract",

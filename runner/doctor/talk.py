@@ -19,6 +19,7 @@ from runner.cluster.channel import Channel, Message
 PINGS = 10
 PIECE, PIECES = 1 << 18, 16  # characters of a message, messages
 ANSWER = 30.0  # seconds for an answer
+NO_DOCTOR = "what its site says is not what a doctor says"
 _HEARD = ("hello", "pong", "loaded", "bye")
 
 
@@ -80,7 +81,8 @@ class Talk:
         try:
             return msgspec.convert(message, Hello)
         except msgspec.ValidationError:
-            raise Silence("what its site says is not what a doctor says; type task=doctor there") from None
+            other = "its site is at a run, and not at task=doctor" if "spec" in message else NO_DOCTOR
+            raise Silence(other) from None
 
     def _ping(self, number: int) -> tuple[float, float]:
         """Seconds there and back, and by how many the peer's clock is ahead (as in NTP, RFC 5905)."""
@@ -91,7 +93,7 @@ class Talk:
         try:
             return trip, float(answer["at"]) - sent - trip / 2
         except (LookupError, TypeError, ValueError):
-            raise Silence("what its site says is not what a doctor says; type task=doctor there") from None
+            raise Silence(NO_DOCTOR) from None
 
     def _load(self) -> float:
         began = time.monotonic()

@@ -20,11 +20,18 @@ RECONNECT = [
 Answer = TypeVar("Answer")
 
 
-def send_patiently(send: Callable[[float], Answer], party: str, peer: str, seconds: float) -> Answer:
+def send_patiently(
+    send: Callable[[float], Answer],
+    party: str,
+    peer: str,
+    seconds: float,
+    put_off: Callable[[Answer], bool] = lambda answer: False,
+) -> Answer:
     """Send until the peer has it, or ``seconds`` are over; with longer and longer pauses while it is not reached.
 
     Args:
         send: sends once, and gives up after the seconds that it is given.
+        put_off: whether an answer says that the peer may take it later.
 
     Raises:
         ClusterError: where the peer did not take it. It is secondary: why the peer is away, others may know.
@@ -32,7 +39,9 @@ def send_patiently(send: Callable[[float], Answer], party: str, peer: str, secon
     until, pause = time.monotonic() + seconds, FIRST_PAUSE
     while True:
         try:
-            return send(max(until - time.monotonic(), FIRST_PAUSE))
+            answer = send(max(until - time.monotonic(), FIRST_PAUSE))
+            if not put_off(answer) or time.monotonic() + pause > until:
+                return answer
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() + pause > until:
                 raise _not_reached(party, peer, seconds, error.code()) from None

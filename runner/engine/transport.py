@@ -43,6 +43,12 @@ PIECES = "pieces"  # how many a message has, where these are more than one
 HANDSHAKE = 10_000  # milliseconds for a caller to show its certificate
 MOST_REFUSALS = 100  # of which the log tells
 METHOD = "/SfFedProxy/SendData"
+# Why a message is refused, as its sender is told.
+STRANGER, OF_OTHERS, CUT = "not a party of this run", "not a message of this run", "cut short"
+TOO_MANY = "too many messages at a time"
+NO_ROOM = "more is waiting than memory allows"
+TOO_LONG = "longer than memory allows"
+REFUSALS = (STRANGER, OF_OTHERS, CUT, TOO_MANY, NO_ROOM, TOO_LONG)
 Peers = Mapping[str, str]  # party → host:port
 Meet = Callable[[int], Peers]
 
@@ -68,7 +74,8 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
             ("grpc.server_handshake_timeout_ms", HANDSHAKE),
         ]
         self._party_name = party
-        self._inbox = Inbox(fair_share(len(addresses)))
+        self._share = fair_share(len(addresses))
+        self._inbox = Inbox(self._share)
         self._patience = self._proxy_config.timeout_in_ms / 1000
         self._senders = {host_name(other): other for other in addresses}
         self._served = {other: threading.BoundedSemaphore(SERVED) for other in addresses}
@@ -139,30 +146,41 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         """A message arrives: file it under the party that the connection's certificate names."""
         sender = self._sender(context.auth_context())
         if sender is None:
-            return self._refuse("a stranger", "not a party of this run")
+            return self._refuse("a stranger", STRANGER)
         if not self._served[sender].acquire(blocking=False):
-            return self._refuse(sender, "too many messages at a time")
-        reserved = OVERHEAD
+            return self._refuse(sender, TOO_MANY)
         try:
-            if not self._inbox.reserve(sender, reserved, self._patience):
-                return self._refuse(sender, "more is waiting than memory allows")
-            content, count, number = [], _count_of(context), 0
-            for piece in itertools.islice(pieces, count):
-                number = piece.seq_id
-                if piece.job_name != self._job_name:
-                    return self._refuse(sender, "not a message of this run")
-                if not self._inbox.reserve(sender, len(piece.data), self._patience):
-                    return self._refuse(sender, "more is waiting than memory allows")
-                reserved += len(piece.data)
-                content.append(piece.data)
-            if len(content) != count:
-                return self._refuse(sender, "cut short")
-            self._inbox.put(sender, number, b"".join(content))
-            reserved = 0
+            refusal = self._take_in(sender, _count_of(context), pieces)
         finally:
-            self._inbox.release(sender, reserved)
             self._served[sender].release()
+        if refusal:
+            return self._refuse(sender, refusal)
         return fed_pb2.SfFedProxySendDataResponse(code=200, result="OK")
+
+    def _take_in(self, sender: str, count: int, pieces: Iterator[Any]) -> str:
+        """File a message that comes in so many pieces; returns why not, where it is not taken."""
+        first = next(pieces, None)
+        if first is None:
+            return CUT
+        if first.job_name != self._job_name:
+            return OF_OTHERS
+        if self._inbox.has_had(sender, first.seq_id):
+            return ""
+        reserved = len(first.data) if count == 1 else count * PIECE
+        if reserved > self._inbox.longest:
+            return TOO_LONG
+        if not self._inbox.reserve(sender, first.seq_id, reserved, self._patience):
+            return NO_ROOM
+        filed = False
+        try:
+            content = [first.data, *(piece.data for piece in itertools.islice(pieces, count - 1))]
+            filed = len(content) == count and all(len(part) == PIECE for part in content[:-1])
+            if filed:
+                self._inbox.put(sender, first.seq_id, b"".join(content), reserved)
+            return "" if filed else CUT
+        finally:
+            if not filed:
+                self._inbox.release(sender, reserved)
 
     def _refuse(self, sender: str, why: str) -> Any:
         """Refuse a message, and log it, but no more often than a log can bear."""
@@ -186,7 +204,7 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         content = self._inbox.take(src_party, seq_id)
         if self.keep is not None:
             write_bytes(self.keep / f"{seq_id:08d}-{src_party}.message", content)
-        return loads(content, src_party, self.allowed)
+        return loads(content, src_party, self.allowed, self._share)
 
     def send(self, dest_party: str, data: Any, seq_id: int) -> bool:
         """Send, and count. An exception goes out without its text, which may hold data."""
@@ -200,9 +218,10 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
                 self._party_name,
                 dest_party,
                 self._patience,
+                lambda response: response.result == TOO_MANY,  # of broken connections, which are thought to stand
             )
         if response.code != 200:
-            raise ConnectionError(f"{dest_party} refused a message: {response.result}")
+            raise _refused(self._party_name, dest_party, response.result, len(content))
         return True
 
 
@@ -222,6 +241,21 @@ class _Stub:
         if len(pieces) == 1:
             return self._whole(next(requests), timeout=seconds)
         return self._in_pieces(requests, timeout=seconds, metadata=((PIECES, str(len(pieces))),))
+
+
+def _refused(party: str, peer: str, said: str, size: int) -> ClusterError:
+    known = said if said in REFUSALS else "for a reason that this version does not know"
+    error = ClusterError(
+        f"{peer} refused a message of {party}",
+        where=f"party {peer}",
+        why=f"it has {size / (1 << 20):,.1f} MiB: {known}" if said in (NO_ROOM, TOO_LONG) else known,
+        fix=f"a quarter of {peer}'s memory (of cluster.limits.memory, where that is set) is for waiting messages, in "
+        "equal parts for the others: raise it, take a larger machine, or bring fewer rows"
+        if said in (NO_ROOM, TOO_LONG)
+        else f"see {peer}'s worker.log; let all parties run the same version of the runner",
+    )
+    error.secondary = said not in (NO_ROOM, TOO_LONG)  # else why, the peer itself may know
+    return error
 
 
 def _count_of(context: grpc.ServicerContext) -> int:

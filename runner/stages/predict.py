@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +82,18 @@ class GrowingFiles:
     def finish(self, folder: Path) -> None:
         """Give the folder's file its name, if it has one."""
         if folder in self._open:
-            path, writer = self._open.pop(folder)
+            path, writer = self._open[folder]
             writer.close()
             put_in_place(path, folder / PREDICTIONS)
+            del self._open[folder]
 
     def drop(self) -> None:
         """Remove what has no name."""
         for path, writer in self._open.values():
-            writer.close()
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it writes its end, for which a full disk has no room
+                writer.close()
+        self._open.clear()
 
 
 def deliver_predictions(

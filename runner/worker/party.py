@@ -169,8 +169,9 @@ class _Worker:
         _leave_now()
 
     def _rotate(self) -> None:
-        if set_aside(self._readable, self._how):
-            print_to(self._readable)
+        with contextlib.suppress(OSError):  # whatever becomes of the log, the signs of life go on
+            if set_aside(self._readable, self._how):
+                print_to(self._readable)
 
     def _begin_logs(self, order: Message) -> None:
         """Write to the logs of this job from now on."""

@@ -16,7 +16,9 @@ from runner.files import (
     canonical_json,
     link_below,
     make_private_dir,
+    new_file,
     open_log,
+    remove_unfinished,
     want_of_room,
     write_atomically,
     write_bytes,
@@ -193,3 +195,12 @@ def test_log_that_cannot_be_made_is_written_nowhere(tmp_path: Path) -> None:
     descriptor = open_log(tmp_path / "no folder" / "log")
     assert os.write(descriptor, b"said") == 4
     os.close(descriptor)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (own := tmp_path / "parties" / "alice").mkdir(parents=True)
+    new_file(own / "predictions.parquet").write_bytes(b"half")
+    for kept in (own / "a.tmp", own / ".notes.tmp", own / "predictions.parquet"):
+        kept.touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in own.iterdir()) == [".notes.tmp", "a.tmp", "predictions.parquet"]

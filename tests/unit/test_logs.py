@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
+import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -75,7 +77,7 @@ def test_a_full_file_is_set_aside_and_the_oldest_goes(path: Path) -> None:
 
 def test_a_readable_log_is_set_aside_when_it_is_full(tmp_path: Path) -> None:
     path, how = tmp_path / "worker.log", How(max_bytes=10, keep=2)
-    assert not set_aside(path, how)
+    assert set_aside(path, how), "who prints to it makes another one: the disk may have been full when it was set aside"
     path.write_text("short")
     assert not set_aside(path, how)
     for number in range(4):
@@ -112,6 +114,23 @@ def test_who_may_not_write_goes_on_in_silence(tmp_path: Path, capfd: pytest.Capt
     log.close()
     log.write("ended", "this comes too late", "error")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_full_disk_leaves_whole_lines(path: Path) -> None:
+    log = RunLog(path, How(), process="driver")
+    before, limit = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        for room in (1000, 3000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, limit[1]))
+            for number in range(20):
+                log.write("said", "x" * 90, number=number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    log.close()
+    numbers = [line["number"] for line in lines(path)]
+    assert numbers == [*range(numbers.index(0, 1)), *range(len(numbers) - numbers.index(0, 1))]
+    assert 2500 < path.stat().st_size < 3000
 
 
 def test_words_of_libraries_go_to_the_log_and_not_to_the_terminal(

@@ -119,3 +119,8 @@ def test_what_is_no_answer_is_refused(forged: bytes) -> None:
     assert list(answers.feed(ANSWER)) == [ANSWER]
     with pytest.raises(ForgedFrame):
         list(answers.feed(forged))
+
+
+def test_frame_of_many_fields_is_not_gone_through() -> None:
+    with pytest.raises(ForgedFrame, match="it cannot be read"):
+        list(Frames(0).feed(push(message(0) + b"\x20\x01" * 1_000_000)))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,10 +78,13 @@ def test_child_that_holds_more_ends_the_run_with_its_name_and_the_numbers(templa
     crew.end()
 
 
-def test_what_children_hold_counts() -> None:
+def test_what_children_hold_counts_whichever_thread_began_them() -> None:
     program = "import os, time; x = bytearray(64 << 20); print(flush=True); time.sleep(60)"
     before = held_by(os.getpid())
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        thread.submit(subprocess.Popen, [sys.executable, "-c", program], stdout=subprocess.PIPE).result() as child,
+    ):
         assert child.stdout is not None
         child.stdout.readline()
         assert held_by(child.pid) > 64 << 20
@@ -99,6 +103,20 @@ def test_process_that_is_refused_memory_says_how_much_it_may_take() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, before)
     assert "cluster.limits.memory allows 8 GiB" in error.why
     assert "was refused more" in error.why
+
+
+def test_messages_of_others_have_half_of_what_the_process_may_take() -> None:
+    from runner.engine.inbox import LEAST, fair_share
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert fair_share(3) <= machine // 4
+    for memory, parties, share in ((GIB, 3, GIB // 4), (GIB, 2, GIB // 2), (1, 3, LEAST)):
+        resource.setrlimit(resource.RLIMIT_DATA, (memory + RESERVED, before[1]))
+        try:
+            assert fair_share(parties) == share
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def test_threads_are_what_is_set_or_a_partys_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import select
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from runner.cluster.channel import Channel
 from runner.cluster.peers import MOST_EARLY, MOST_SAID, PeerChannel, told
+from runner.doctor.talk import Silence, Talk
 from runner.environment import machine
 from runner.errors import (
     BundleError,
@@ -100,6 +104,21 @@ def test_what_no_site_says_is_refused(ends: tuple[PeerChannel, socket.socket], s
 @pytest.mark.parametrize("said", [HELLO, {**HELLO, "machine": machine()}, DONE, ATTESTED])
 def test_what_a_site_says_is_heard(ends: tuple[PeerChannel, socket.socket], said: Any) -> None:
     assert hear(ends, said, phase=(said["event"],)) == [said]
+
+
+def test_doctor_of_another_site_is_no_forger(ends: tuple[PeerChannel, socket.socket]) -> None:
+    said = threading.Thread(target=lambda: doctor_at(ends[1]))
+    said.start()
+    assert select.select([ends[0]], [], [], 20)[0]
+    with pytest.raises(ClusterError, match="the site of bob runs task=doctor") as told:
+        ends[0].read(("hello",))
+    assert "bob's doctor has ended" in told.value.fix
+    said.join()
+
+
+def doctor_at(end: socket.socket) -> None:
+    with contextlib.suppress(Silence):
+        Talk(Channel(end)).hold({"numpy": "1.26"}, {"sgb": {"max_depth": 2}}, patience=0.1)
 
 
 def test_nobody_talks_for_ever(ends: tuple[PeerChannel, socket.socket]) -> None:

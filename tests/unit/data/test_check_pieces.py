@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -176,6 +177,17 @@ def test_empty_table_is_refused(desk: Desk) -> None:
 def test_unique_values_besides_the_id_are_refused(desk: Desk) -> None:
     columns = {**CONTRACT["columns"], "seen": {"dtype": "datetime", "unique": True}}
     assert "predict.chunk_rows" in desk.refusal(desk.spec(frame(), {"columns": columns})).why
+
+
+def test_ids_of_two_columns_are_put_in_order_and_compared(desk: Desk) -> None:
+    day = pl.Series([f"day {row % 7}" for row in range(ROWS)])
+    table = mixed(frame().with_columns(day=day, number=pl.Series([f"P{row // 7}" for row in range(ROWS)])))
+    contract = {"columns": {**CONTRACT["columns"], "day": {"dtype": "str"}}}
+    spec = desk.spec(table, contract)
+    spec = msgspec.structs.replace(spec, data=msgspec.structs.replace(spec.data, id=("number", "day")))
+    assert_same(desk.in_pieces(spec), check_table(spec, "alice", desk.folder))
+    pl.concat([table, table[:1]]).write_parquet(desk.folder / "alice.parquet")
+    assert "an id comes twice: at least 1 rows" in desk.refusal(spec).why
 
 
 def test_table_of_fewer_rows_is_read_at_once(desk: Desk) -> None:

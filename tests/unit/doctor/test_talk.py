@@ -73,6 +73,7 @@ def test_clock_that_is_ahead_is_measured(ends: tuple[Channel, Channel]) -> None:
     [
         ({"event": "agreement", "digest": "ab"}, "not what a doctor says"),
         ({"event": "hello", "versions": "3", "values": "4"}, "not what a doctor says"),
+        ({"event": "hello", "spec": {}, "versions": {}, "share": "0"}, "its site is at a run"),
         (None, "the connection ended"),
         ({}, "not what a doctor says"),
     ],

@@ -19,7 +19,7 @@ import pytest
 from support import PROJECT
 
 from runner.engine.unpickle import ALLOWED, loads
-from runner.errors import SecurityError
+from runner.errors import ClusterError, SecurityError
 
 
 class Call:
@@ -316,3 +316,89 @@ def test_few_bytes_take_little_memory(content: bytes) -> None:
 )
 def test_other_steps_of_pickle_are_refused(step: str) -> None:
     refusal(b"\x80\x05N(" + getattr(pickle, step) + b"cnumpy\ndtype\n.")
+
+
+def call(module: str, name: str, *arguments: bytes) -> bytes:
+    return f"c{module}\n{name}\n(".encode() + b"".join(arguments) + b"tR"
+
+
+def step_of(value: Any) -> bytes:
+    return pickle.dumps(value, protocol=3)[2:-1]
+
+
+BYTE = call("numpy", "dtype", step_of("u1"))
+EMPTY = call("numpy.core.multiarray", "_reconstruct", b"cnumpy\nndarray\n", step_of((0,)), step_of(b"b"))
+KEPT, AGAIN = b"q\x64", b"h\x64"
+
+
+def state_of(length: int) -> bytes:
+    return b"(" + step_of(1) + step_of((length,)) + BYTE + step_of(False) + step_of(b"A" * length) + b"t" + pickle.BUILD
+
+
+@pytest.mark.parametrize("function", ["_frombuffer", "scalar"])
+def test_no_array_is_a_view_of_another(function: str) -> None:
+    """The other one's state could be set again: the view would then show whatever comes to lie in its old place."""
+    order = (AGAIN, BYTE, step_of((100,)), step_of("C")) if function == "_frombuffer" else (BYTE, AGAIN)
+    module = "numpy.core.numeric" if function == "_frombuffer" else "numpy.core.multiarray"
+    array = EMPTY + state_of(100) + KEPT
+    loads(b"\x80\x03]" + array + b"a.", "bob")
+    refusal(b"\x80\x03]" + array + b"a" + call(module, function, *order) + b"a" + AGAIN + state_of(150) + b"a.")
+
+
+def test_ciphertexts_without_their_state_are_refused(encryption: Any) -> None:
+    """They would show what lies in the memory that they were given."""
+    new = b"\x80\x03cheu.numpy\nCiphertextArray\n)\x81"
+    state = step_of(encryption.encryptor().encrypt(encryption.array(np.arange(3))).__getstate__())
+    assert loads(new + state + b"b.", "bob").size == 3
+    for content in (b".", b"N.", b"N0.", state + b".", state + b"0.", state + b"bNb.", state + b"b" + state + b"b."):
+        refusal(new + content)
+    refusal(b"\x80\x03](" + new[2:] + b"e.")
+    refusal(b"\x80\x03" + call("heu.numpy", "CiphertextArray", state) + b".")
+
+
+@pytest.mark.parametrize("rows", [4, 200, 2**20, 2**40, 2**62])
+def test_array_that_says_it_has_more_ciphertexts_is_refused_before_there_is_room_for_them(
+    encryption: Any, rows: int
+) -> None:
+    state = encryption.encryptor().encrypt(encryption.array(np.arange(3))).__getstate__()
+    assert state[:5].hex() == "9403010193"
+    said = b"\x94\xcf" + rows.to_bytes(8, "big") + state[2:]
+    why = refusal(b"\x80\x03cheu.numpy\nCiphertextArray\n)\x81" + step_of(said) + b"b.").why
+    assert ("UnpicklingError" if rows > 4 else "PheRuntimeError") in why
+
+
+def test_message_takes_no_more_than_it_may(encryption: Any) -> None:
+    """A byte of a message can be a container of 200 bytes."""
+    with pytest.raises(ClusterError, match="a message from bob takes more memory") as told:
+        loads(b"\x80\x04(" + b"\x8f" * 10_000 + b"l.", "bob", most=1 << 20)
+    assert "cluster.limits.memory" in told.value.fix
+    many = cloudpickle.dumps(encryption.encryptor().encrypt(encryption.array(np.arange(500))))
+    with pytest.raises(ClusterError, match="a message from bob takes more memory"):
+        loads(many, "bob", most=100_000)
+    assert loads(many, "bob", most=200_000).size == 500
+
+
+@pytest.mark.parametrize("step", ["APPEND", "SETITEM", "APPENDS", "SETITEMS", "ADDITEMS"])
+def test_only_containers_are_filled(encryption: Any, step: str) -> None:
+    """Pickle takes anything for one that has the method: an array of ciphertexts has one of these, and no limits."""
+    array = cloudpickle.dumps(encryption.encryptor().encrypt(encryption.array(np.arange(3))))[11:-1]
+    filled = (b"" if step in ("APPEND", "SETITEM") else b"(") + b"K\x00" + (b"" if "SET" not in step else b"K\x01")
+    for target in (array, EMPTY + state_of(8), step_of(bytearray(9))):
+        refusal(b"\x80\x05" + target + filled + getattr(pickle, step) + b".")
+
+
+@pytest.mark.parametrize("name", ["numpy float32", "secretflow.device.device.spu SPUIOInfo", "spu.libspu FieldType"])
+def test_classes_that_are_sent_as_state_are_not_called(secretflow: None, name: str) -> None:
+    from runner.engine.spu import TYPES
+
+    with pytest.raises(SecurityError):
+        loads(b"\x80\x03" + call(*name.split(), b"K\x01") + b".", "bob", ALLOWED | TYPES)
+
+
+def test_enumerations_of_spu_pass(secretflow: None) -> None:
+    import spu
+
+    from runner.engine.spu import TYPES
+
+    for value in (spu.libspu.FieldType.FM64, spu.libspu.Visibility.VIS_SECRET):
+        assert loads(cloudpickle.dumps(value), "bob", ALLOWED | TYPES) == value
