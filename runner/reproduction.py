@@ -46,7 +46,8 @@ def reproduce_run(overrides: Sequence[str], request: Request) -> None:
     config = _snapshot(folder)
     _require_same(folder, original, to_spec(config))
     whose = _whose_site(to_spec(config))
-    changed = [o for o in overrides if not o.lstrip("+~").startswith((*OF_REQUEST, *whose))]
+    own = original["typed"]["overrides"]  # to type them again changes nothing
+    changed = [o for o in overrides if o not in own and not o.lstrip("+~").startswith((*OF_REQUEST, *whose))]
     for override in changed:
         _apply(config, override, request)
     spec = msgspec.structs.replace(to_spec(config), resume=None, tracking=Tracking())  # from the first tree on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -87,8 +88,8 @@ def disagreement(party: str, peer: str, ours: Mapping[str, Any], theirs: Mapping
 
 
 def shown(value: Any) -> str:
-    """A value of a setting, which may come from another site, short and without control characters."""
-    text = conceal(ascii(value) if not isinstance(value, str) or not value.isprintable() else value)
+    """A value of a setting, which may come from another site, as it is typed, short and without control characters."""
+    text = conceal(value if isinstance(value, str) and value.isprintable() else json.dumps(value))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

@@ -66,8 +66,9 @@ def test_run_from_the_first_tree_on_has_the_same_bits(resumed: dict[str, Finishe
     with contextlib.ExitStack() as stack:
         launches = {}
         for party, run in resumed.items():
-            command = ["cluster=remote", f"site={party}", f"self_party={party}", "task=reproduce", f"run={run.folder}"]
-            launches[party] = stack.enter_context(Launch(*command, place=run.place))
+            command = ["cluster=remote", "parties=sites", f"site={party}", f"self_party={party}"]
+            again = ("task=reproduce", f"run={run.folder}")
+            launches[party] = stack.enter_context(Launch(*command, *again, place=run.place))
         repeated = end(launches)
     for party, ended in repeated.items():
         assert ended.code == 0, ended.out + ended.err

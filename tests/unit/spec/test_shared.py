@@ -124,6 +124,11 @@ def test_what_a_peer_sends_cannot_fill_or_forge_a_message() -> None:
     assert shown("sqlite://user:word@host") == "sqlite://…@host"
 
 
+@pytest.mark.parametrize(("value", "typed"), [(None, "null"), (True, "true"), (["bob"], '["bob"]'), ("ou", "ou")])
+def test_values_are_shown_as_they_are_typed(value: object, typed: str) -> None:
+    assert shown(value) == typed
+
+
 def test_setting_of_one_side_only_is_told() -> None:
     assert differences({"a": {"b": 1}}, {"a": {}, "c": 2}) == {
         "a": ("not there", {}),
