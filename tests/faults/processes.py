@@ -22,8 +22,10 @@ STAGES = (
     *("explain", "save", "load", "predict", "evaluate", "attest"),
 )
 DRIVER_FAULTS = ("driver killed", "driver stopped", "Ctrl-C", "SIGTERM")  # the driver alone is there to agree
+EARLY_FAULTS = ("templates stopped",)  # before they have forked; afterwards nobody misses them
 SHORT = (*SMALL, "sgb.num_boost_round=1", "explain.importance=true")
 STOPPED = 30.0  # seconds for which a process is stopped, if its run waits for it so long
+SOON = 5.0  # seconds until a signal has come
 IN_TRAINING = 0.5  # seconds after the stage began
 
 
@@ -33,7 +35,7 @@ def process_faults(
     """Fault, stage and party of every row that there can be."""
     for fault in faults:
         for stage in stages:
-            if stage != "agree" or fault in DRIVER_FAULTS:
+            if fault in (*DRIVER_FAULTS, *EARLY_FAULTS) if stage == "agree" else fault not in EARLY_FAULTS:
                 yield from ((fault, stage, party) for party in parties)
 
 
@@ -91,7 +93,8 @@ def _when_struck(marker: Path, launch: Launch) -> float:
             break
         launch.driver.poll()
         time.sleep(0.01)
-    raise AssertionError(f"the fault never happened:\n{launch.printed()}{launch.end(1.0).err}")
+    ended = "" if launch.driver.poll() is None else launch.end().err
+    raise AssertionError(f"the fault never happened:\n{launch.printed()}{ended}")
 
 
 def _badly_ended(fault: str, stage: str, party: str, ended: Mapping[str, Ended]) -> list[str]:
@@ -122,12 +125,13 @@ def _told(party: str, ended: Mapping[str, Ended]) -> str:
 
 
 def _stopped(ground: Ground, party: str) -> list[psutil.Process]:
-    """The processes of a site that are stopped."""
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.status() == psutil.STATUS_STOPPED and Path(process.cwd()) == ground.places[party]:
-                found.append(process)
+    """The processes of a site that are stopped, as soon as there are any."""
+    until, found = time.monotonic() + SOON, list[psutil.Process]()
+    while not found and time.monotonic() < until:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() == psutil.STATUS_STOPPED and Path(process.cwd()) == ground.places[party]:
+                    found.append(process)
     return found
 
 
