@@ -43,6 +43,9 @@ PIECES = "pieces"  # how many a message has, where these are more than one
 HANDSHAKE = 10_000  # milliseconds for a caller to show its certificate
 MOST_REFUSALS = 100  # of which the log tells
 METHOD = "/SfFedProxy/SendData"
+STRANGER, TOO_MANY = "not a party of this run", "too many messages at a time"
+NO_MEMORY, OTHER_RUN, CUT_SHORT = "more is waiting than memory allows", "not a message of this run", "cut short"
+REFUSALS = (STRANGER, TOO_MANY, NO_MEMORY, OTHER_RUN, CUT_SHORT)
 Peers = Mapping[str, str]  # party → host:port
 Meet = Callable[[int], Peers]
 
@@ -139,24 +142,24 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
         """A message arrives: file it under the party that the connection's certificate names."""
         sender = self._sender(context.auth_context())
         if sender is None:
-            return self._refuse("a stranger", "not a party of this run")
+            return self._refuse("a stranger", STRANGER)
         if not self._served[sender].acquire(blocking=False):
-            return self._refuse(sender, "too many messages at a time")
+            return self._refuse(sender, TOO_MANY)
         reserved = OVERHEAD
         try:
             if not self._inbox.reserve(sender, reserved, self._patience):
-                return self._refuse(sender, "more is waiting than memory allows")
+                return self._refuse(sender, NO_MEMORY)
             content, count, number = [], _count_of(context), 0
             for piece in itertools.islice(pieces, count):
                 number = piece.seq_id
                 if piece.job_name != self._job_name:
-                    return self._refuse(sender, "not a message of this run")
+                    return self._refuse(sender, OTHER_RUN)
                 if not self._inbox.reserve(sender, len(piece.data), self._patience):
-                    return self._refuse(sender, "more is waiting than memory allows")
+                    return self._refuse(sender, NO_MEMORY)
                 reserved += len(piece.data)
                 content.append(piece.data)
             if len(content) != count:
-                return self._refuse(sender, "cut short")
+                return self._refuse(sender, CUT_SHORT)
             self._inbox.put(sender, number, b"".join(content))
             reserved = 0
         finally:
@@ -202,8 +205,18 @@ class SecureProxy(GrpcProxy):  # type: ignore[misc]
                 self._patience,
             )
         if response.code != 200:
-            raise ConnectionError(f"{dest_party} refused a message: {response.result}")
+            raise _refused(self._party_name, dest_party, response.result)
         return True
+
+
+def _refused(party: str, peer: str, why: str) -> ClusterError:
+    """Nobody else will explain it: the peer goes on."""
+    return ClusterError(
+        f"{peer} refused a message of {party}",
+        where=f"party {peer}",
+        why=f"{peer} says: {why}" if why in REFUSALS else "the reason that it gives is not known here",
+        fix=f"see the warnings in the log of {peer}'s worker; its memory may be too small (cluster.limits.memory)",
+    )
 
 
 class _Stub:

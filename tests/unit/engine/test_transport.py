@@ -401,8 +401,9 @@ def test_flood_of_a_member_takes_no_more_than_its_share_and_harms_nobody_else(ru
     bob = run.proxies["bob"]
     bob.send("alice", b"x" * 500_000, 1)
     for number in range(2, 6):
-        with pytest.raises(ConnectionError, match="alice refused a message: more is waiting than memory allows"):
+        with pytest.raises(ConnectionError, match="more is waiting than memory allows") as refused:
             bob.send("alice", b"x" * 600_000, number)
+        assert (refused.value.what, refused.value.secondary) == ("alice refused a message of bob", False)  # type: ignore[attr-defined]
     for number in range(6, 600):
         with contextlib.suppress(ConnectionError):
             bob.send("alice", b"", number)
@@ -412,6 +413,20 @@ def test_flood_of_a_member_takes_no_more_than_its_share_and_harms_nobody_else(ru
     assert len(received(alice, "bob", 1)) == 500_000
     bob.send("alice", "there is room again", 1000)
     assert received(alice, "bob", 1000) == "there is room again"
+
+
+def test_message_that_comes_again_after_it_was_taken_stays_nowhere(run: Run) -> None:
+    """Its sender did not hear that it had come: the connection broke just then."""
+    alice, bob = run.proxies["alice"], run.proxies["bob"]
+    for number in (5000, 1, 2):
+        for _ in range(2):
+            bob.send("alice", f"message {number}", number)
+        assert received(alice, "bob", number) == f"message {number}"
+        bob.send("alice", f"message {number}", number)
+    run.proxies["carol"].send("alice", "another's", 1)
+    assert received(alice, "carol", 1) == "another's"
+    assert len(alice._inbox) == 0
+    assert not +alice._inbox._bytes
 
 
 def test_no_message_is_read_that_is_greater_than_the_share(run: Run) -> None:
