@@ -122,6 +122,7 @@ def test_messages_of_others_have_half_of_what_the_process_may_take() -> None:
 def test_threads_are_what_is_set_or_a_partys_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 12)
     assert threads_of(make_spec()) == 4
+    assert threads_of(make_spec("sweep.parallel=2")) == 2
     assert threads_of(make_spec("cluster=debug")) == 12
     assert threads_of(make_spec("cluster=remote", "parties=sites", "self_party=alice", "site=alice")) == 12
     assert threads_of(make_spec("cluster.limits.cores=3")) == 3
@@ -135,6 +136,7 @@ def test_encryption_may_use_all_cores_where_nothing_else_is_said(monkeypatch: py
     monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 12)
     monkeypatch.delenv("YACL_NUM_THREADS", raising=False)
     assert conditions(make_spec())["YACL_NUM_THREADS"] == "12"
+    assert conditions(make_spec("sweep.parallel=3"))["YACL_NUM_THREADS"] == "4"
     assert conditions(make_spec("cluster.limits.cores=3"))["YACL_NUM_THREADS"] == "3"
     assert conditions(make_spec("cluster.limits.cores=5000"))["YACL_NUM_THREADS"] == "12"
     assert conditions(make_spec("cluster.threads=5"))["YACL_NUM_THREADS"] == "5"
