@@ -21,7 +21,8 @@ from runner.errors import ClusterError
 from runner.spec.model import Spec
 
 GIB = 1 << 30
-_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_POOLS = ("OMP_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _HELD = ("RssAnon:", "RssShmem:", "VmSwap:")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -77,6 +78,8 @@ def threads_of(spec: Spec) -> int:
 def conditions(spec: Spec) -> dict[str, str]:
     """The environment variables that the cluster's settings come to; what this process was given itself stays.
 
+    But BLAS has one thread, whatever anybody says: it sums in another order where it has others, so that the last bits
+    of leaf weights would depend on the machine's cores.
     Where no number of threads is set, YACL, which HEU computes with, may use all cores: in SGB one party computes while
     the others wait for it, most of the time, and fewer threads were slower.
     """
@@ -89,7 +92,7 @@ def conditions(spec: Spec) -> dict[str, str]:
     if spec.cluster.threads is None:
         pools["YACL_NUM_THREADS"] = str(spec.cluster.limits.cores or usable_cores())
         pools = {name: value for name, value in pools.items() if name not in os.environ}
-    return found | pools
+    return found | pools | dict.fromkeys(_BLAS, "1")
 
 
 def too_much(party: str, stage: str, allowed: int | None, why: str) -> ClusterError:
