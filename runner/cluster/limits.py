@@ -22,7 +22,8 @@ from runner.errors import ClusterError
 from runner.spec.model import Spec
 
 GIB = 1 << 30
-_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_POOLS = ("OMP_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _HELD = ("RssAnon:", "RssShmem:", "VmSwap:")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -95,7 +96,9 @@ def conditions(spec: Spec) -> dict[str, str]:
     """The environment variables that the cluster's settings come to; what this process was given itself stays.
 
     Where no number of threads is set, YACL, which HEU computes with, may use all cores of the job: in SGB one party
-    computes while the others wait for it, most of the time, and fewer threads were slower.
+    computes while the others wait for it, most of the time, and fewer threads were slower. But BLAS has one thread,
+    whatever anybody says: it sums in another order where it has others, so that the last bits of leaf weights would
+    depend on the machine's cores.
     """
     found: dict[str, Any] = {}
     if spec.cluster.hash_seed is not None:
@@ -106,7 +109,7 @@ def conditions(spec: Spec) -> dict[str, str]:
     if spec.cluster.threads is None:
         pools["YACL_NUM_THREADS"] = str(threads if spec.cluster.limits.cores is not None else _cores_of_job(spec))
         pools = {name: value for name, value in pools.items() if name not in os.environ}
-    return found | pools
+    return found | pools | dict.fromkeys(_BLAS, "1")
 
 
 def too_much(party: str, stage: str, allowed: int | None, why: str) -> ClusterError:
