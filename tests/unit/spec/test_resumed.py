@@ -61,7 +61,7 @@ def test_typing_the_interrupted_runs_command_again_is_no_conflict() -> None:
     [
         ("policy=lab", "data=unaligned_clinics", "align=psi"),
         ("experiment=three_lenders_joint_default",),
-        ("policy.predictions.recipients=[alice,carol]", "evaluate.thresholds=[0.3,0.5]", "data.tables.bob.ignore=[x]"),
+        ("policy.predictions.recipients=[alice,carol]", "evaluate.thresholds=[0.3,0.5]", "+data.tables.bob.ignore=[x]"),
         ("sgb=lightgbm", "privacy=label_dp", "prepare=auto"),
     ],
 )
