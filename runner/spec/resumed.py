@@ -64,7 +64,7 @@ def _is_place(path: str) -> bool:
 
 
 def _completed(config: DictConfig) -> dict[str, Any]:
-    """What was composed, with all defaults, as a run folder has it; sections may contradict each other."""
+    """What was composed, with every setting's default, as a run folder has it; sections may contradict each other."""
     try:
         spec = msgspec.convert(split_request(to_values(config))[0], Spec)
     except msgspec.ValidationError:

@@ -20,6 +20,7 @@ SETTINGS = (
     "sgb.sketch_eps=0.25",
     "sgb.rowsample_by_tree=0.6",
     "sgb.colsample_by_tree=0.5",
+    "policy=label_owner",  # the default, with lists in it: to type it again is no conflict
 )
 
 
