@@ -24,7 +24,8 @@ PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, the largest file that is allowed
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-_AS_TEXT = re.compile(r"\(os error (\d+)\)")  # how Polars tells the system's errors
+# How Polars and DuckDB tell the system's errors, and DuckDB that there is no place for what it sorts.
+_AS_TEXT = re.compile(r"\(os error (\d+)\)|No space left on device|'max_temp_directory_size'")
 
 
 def make_private_dir(path: Path) -> Path:
@@ -130,8 +131,9 @@ def want_of_room(error: BaseException, whose: str) -> ClusterError | None:
     Args:
         whose: who cannot write.
     """
-    found = _AS_TEXT.search(str(error))
-    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    number = getattr(error, "errno", None)
+    if number is None and (found := _AS_TEXT.search(str(error))):
+        number = int(found[1] or errno.ENOSPC)
     if number not in _NO_ROOM:
         return None
     return ClusterError(

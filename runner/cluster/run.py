@@ -253,7 +253,9 @@ class _Pause:
 def attest(spec: Spec, workers: Crew, journal: Journal, manifest: dict[str, Any]) -> None:
     """Let every party sign the run's manifest."""
     journal.stage = "attest"
-    watch = Watch(workers, spec.cluster, stage="attest", last_words=("attested",), beats=True, phase=("attested",))
+    words, limits = ("attested",), spec.cluster
+    seconds = limits.stage_timeout
+    watch = Watch(workers, limits, stage="attest", last_words=words, beats=True, phase=words, seconds=seconds)
     workers.say(order="attest", manifest=manifest)
     for name, message in watch.events():
         workers.pass_on(name, message)

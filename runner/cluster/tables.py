@@ -66,8 +66,11 @@ class Tables:
             with_tables = {party: peer for party, peer in sites.channels.items() if party in spec.tables()}
             crew.join(with_tables, sites.faults)
         try:
-            words = ("checked",)
-            watch = Watch(crew, spec.cluster, stage="validate", last_words=words, beats=True, phase=words, idle=idle)
+            words, limits = ("checked",), spec.cluster
+            seconds = limits.stage_timeout
+            watch = Watch(
+                crew, limits, stage="validate", last_words=words, beats=True, phase=words, idle=idle, seconds=seconds
+            )
             for party, channel in crew.own().items():
                 channel.send(memory[party], **self._order(spec, folder, party, journal))
             for party, message in watch.events():

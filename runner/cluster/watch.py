@@ -32,6 +32,7 @@ class Watch:
         beats: whether the children send heartbeats once they run.
         phase: what the drivers of other sites may say meanwhile.
         idle: another crew, which waits for its job.
+        seconds: for all of it, once the children are there; None: nothing but what a start may take, and each stage.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Watch:
         beats: bool,
         phase: Collection[str] = (),
         idle: Crew | None = None,
+        seconds: float | None = None,
     ) -> None:
         self._crew = crew
         self._limits = limits
         self._last_words = last_words
         self._beats = beats
         self._deadline = time.monotonic() + limits.start_timeout
+        self._seconds = seconds
         self._stage = stage
         self._stages = dict.fromkeys(crew.channels, stage)
         self._unfinished = set(crew.channels)
@@ -66,6 +69,7 @@ class Watch:
             self._selector.register(channel, selectors.EVENT_READ, (name, channel))
         for name in (_TEMPLATE, *crew.pids):  # who was forked for an earlier job, and never says a word, is silent, too
             self._hear(name)
+        self._give_time()
 
     def events(self) -> Iterator[tuple[str, Message]]:
         """Each event of a child as ``(child, message)``, until all children are finished.
@@ -123,10 +127,16 @@ class Watch:
                 case "forked":  # it has something to say from now on
                     self._crew.pids[message["child"]] = message["pid"]
                     self._hear(message["child"])
+                    self._give_time()
                 case event:
                     if event in self._last_words:
                         self._unfinished.discard(name)
                     yield name, message
+
+    def _give_time(self) -> None:
+        """Once all children of this site are there, they have so long for all that they do."""
+        if self._seconds is not None and self._crew.own().keys() <= self._crew.pids.keys():
+            self._deadline = time.monotonic() + self._seconds
 
     def _hear(self, name: str) -> None:
         self._heard[name] = time.monotonic()

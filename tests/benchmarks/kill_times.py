@@ -98,7 +98,13 @@ def try_kill(ground: Ground, moment: float) -> Kill | None:
         name = what_it_is(launches[party], victim)
         victim.kill()
         killed = time.monotonic()
-        ended = {peer: launch.end() for peer, launch in launches.items()}
+        try:
+            ended = {peer: launch.end() for peer, launch in launches.items()}
+        except psutil.TimeoutExpired:
+            printed = "".join(f"\n{peer}:\n{launch.printed()}" for peer, launch in launches.items())
+            raise AssertionError(
+                f"the {name} of {party}, killed after {moment:.1f} s, is still missed: {printed}"
+            ) from None
         while any(processes_in(place) for place in ground.places.values()) and time.monotonic() - killed < 2 * BAR:
             time.sleep(0.05)
         seconds = time.monotonic() - killed

@@ -178,12 +178,24 @@ def test_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert error.why == "File too large"
 
 
-def test_full_disk_is_known_however_it_is_told() -> None:
-    told = RuntimeError("parquet: underlying IO error: No space left on device (os error 28)")
+@pytest.mark.parametrize(
+    "told",
+    [
+        RuntimeError("parquet: underlying IO error: No space left on device (os error 28)"),
+        OSError("No space left on device (os error 28)"),  # Polars': it has no number
+        RuntimeError("IO Error: Could not write file: No space left on device"),
+        RuntimeError("failed to offload data block; This limit was set by the 'max_temp_directory_size' setting."),
+    ],
+)
+def test_full_disk_is_known_however_it_is_told(told: Exception) -> None:
     error = want_of_room(told, "alice")
     assert error is not None
     assert error.code == 5
     assert error.why == "No space left on device"
+
+
+def test_other_errors_are_no_full_disk() -> None:
+    assert want_of_room(OSError("Permission denied (os error 13)"), "bob") is None
     assert want_of_room(OSError(errno.ENOSPC, "", "place/file"), "bob").where == "place/file"  # type: ignore[union-attr]
     assert want_of_room(OSError(errno.EACCES, "", "place"), "bob") is None
     assert want_of_room(ValueError("28"), "bob") is None

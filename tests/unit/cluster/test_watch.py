@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import signal
 import socket
@@ -106,14 +107,16 @@ def test_deadline_names_those_who_are_not_done() -> None:
 
 
 @contextlib.contextmanager
-def two_sites(limits: Cluster, template: int | None = None) -> Iterator[tuple[Watch, dict[str, socket.socket]]]:
+def two_sites(
+    limits: Cluster, template: int | None = None, seconds: float | None = None
+) -> Iterator[tuple[Watch, dict[str, socket.socket]]]:
     """Carol's watch over her worker and bob's site, and the ends at which these two and the template (\"\") speak."""
     pairs = {name: socket.socketpair() for name in ("", "carol", "bob")}
     ours = {name: Channel(pair[0]) for name, pair in pairs.items()}
     crew = Crew(3, "work", ours[""], {"carol": ours["carol"]}, template=template)
     crew.join({"bob": PeerChannel("bob", ours["bob"])}, SimpleQueue())
     try:
-        watch = Watch(crew, limits, stage="train", last_words=("done",), beats=True)
+        watch = Watch(crew, limits, stage="train", last_words=("done",), beats=True, seconds=seconds)
         yield watch, {name: pair[1] for name, pair in pairs.items()}
     finally:
         for pair in pairs.values():
@@ -122,6 +125,17 @@ def two_sites(limits: Cluster, template: int | None = None) -> Iterator[tuple[Wa
 
 
 ERROR = {"type": "StageError", "what": "it failed", "where": "", "why": "", "fix": ""}
+
+
+def test_who_has_begun_has_the_time_of_a_stage() -> None:
+    limits = msgspec.structs.replace(LIMITS, start_timeout=0.5, stage_timeout=2.0)
+    with two_sites(limits, seconds=limits.stage_timeout) as (watch, ends):
+        Channel(ends[""]).send(event="forked", crew=3, child="carol", pid=os.getpid())
+        Channel(ends["carol"]).send(event="done")
+        began = time.monotonic()
+        with pytest.raises(StageError, match="bob has not ended it"):
+            list(watch.events())
+        assert 1.5 < time.monotonic() - began < 5
 
 
 def test_failure_that_follows_from_another_sites_death_waits_for_it() -> None:
