@@ -70,17 +70,26 @@ class GrowingFiles:
 
     def __init__(self) -> None:
         self._open: dict[Path, tuple[Path, parquet.ParquetWriter]] = {}
+        self._empty: dict[Path, pa.Table] = {}
 
     def add(self, folder: Path, table: pa.Table) -> None:
         """Add rows to the folder's file; all have the columns of the first."""
+        if not len(table):  # a recipient of its own rows may have none of a piece: their types are not known then
+            self._empty[folder] = table
+            return
         if folder not in self._open:
-            path = new_file(folder / PREDICTIONS)
-            self._open[folder] = path, parquet.ParquetWriter(path, table.schema)
+            self._begin(folder, table)
         _, writer = self._open[folder]
         writer.write_table(table.cast(writer.schema))
 
+    def _begin(self, folder: Path, table: pa.Table) -> None:
+        path = new_file(folder / PREDICTIONS)
+        self._open[folder] = path, parquet.ParquetWriter(path, table.schema)
+
     def finish(self, folder: Path) -> None:
         """Give the folder's file its name, if it has one."""
+        if folder in self._empty and folder not in self._open:
+            self._begin(folder, self._empty[folder])
         if folder in self._open:
             path, writer = self._open[folder]
             writer.close()
