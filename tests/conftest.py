@@ -19,14 +19,6 @@ if sys.dont_write_bytecode:
 import hypothesis
 from support import PROJECT, Command, type_command
 
-# Threads as the runner chooses them for three parties on two cores. Whoever sets them himself is not overruled, so that
-# templates need nothing of their environment at their start and can be forked from the warm process (see tests/warm).
-_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
-for _name in _POOLS:
-    os.environ.setdefault(_name, "1")
-os.environ.setdefault("YACL_NUM_THREADS", str(os.cpu_count()))
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

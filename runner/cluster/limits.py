@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import resource
+import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from runner.errors import ClusterError
 from runner.spec.model import Spec
 
 GIB = 1 << 30
-_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_POOLS = ("OMP_NUM_THREADS", "YACL_NUM_THREADS", "POLARS_MAX_THREADS")
+_BLAS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _HELD = ("RssAnon:", "RssShmem:", "VmSwap:")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -37,8 +39,13 @@ def bounds_of(spec: Spec, children: Collection[str]) -> Bounds:
 
 
 def _deal(numbers: Mapping[str, int]) -> dict[str, list[int]]:
-    """Child → so many cores, none of them another child's as far as there are enough."""
-    there = itertools.cycle(sorted(os.sched_getaffinity(0)))
+    """Child → so many cores, none of them another child's as far as there are enough.
+
+    They begin anywhere: other jobs and sites on this machine deal their own.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    first = secrets.randbelow(len(cores))
+    there = itertools.cycle([*cores[first:], *cores[:first]])
     return {child: sorted(set(itertools.islice(there, number))) for child, number in numbers.items()}
 
 
@@ -72,21 +79,26 @@ def usable_cores() -> int:
 
 
 def threads_of(spec: Spec) -> int:
-    """How many threads each library's pool has in one process: what is set, or a party's share of the cores."""
+    """How many threads each library's pool has in one process: what is set, or a party's share of the job's cores."""
     cluster = spec.cluster
     if cluster.threads is not None:
         return cluster.threads
     if cluster.limits.cores is not None:
         return min(cluster.limits.cores, usable_cores())
-    sharing = len(spec.parties) if cluster.mode == "local" else 1
-    return max(1, usable_cores() // sharing)
+    return max(1, _cores_of_job(spec) // (len(spec.parties) if cluster.mode == "local" else 1))
+
+
+def _cores_of_job(spec: Spec) -> int:
+    return max(1, usable_cores() // spec.sweep.parallel)
 
 
 def conditions(spec: Spec) -> dict[str, str]:
     """The environment variables that the cluster's settings come to; what this process was given itself stays.
 
-    Where no number of threads is set, YACL, which HEU computes with, may use all cores: in SGB one party computes while
-    the others wait for it, most of the time, and fewer threads were slower.
+    Where no number of threads is set, YACL, which HEU computes with, may use all cores of the job: in SGB one party
+    computes while the others wait for it, most of the time, and fewer threads were slower. But BLAS has one thread,
+    whatever anybody says: it sums in another order where it has others, so that the last bits of leaf weights would
+    depend on the machine's cores.
     """
     found: dict[str, Any] = {}
     if spec.cluster.hash_seed is not None:
@@ -95,9 +107,9 @@ def conditions(spec: Spec) -> dict[str, str]:
     pools = dict.fromkeys(_POOLS, str(threads))
     pools["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
     if spec.cluster.threads is None:
-        pools["YACL_NUM_THREADS"] = str(threads if spec.cluster.limits.cores is not None else usable_cores())
+        pools["YACL_NUM_THREADS"] = str(threads if spec.cluster.limits.cores is not None else _cores_of_job(spec))
         pools = {name: value for name, value in pools.items() if name not in os.environ}
-    return found | pools
+    return found | pools | dict.fromkeys(_BLAS, "1")
 
 
 def too_much(party: str, stage: str, allowed: int | None, why: str) -> ClusterError:

@@ -37,7 +37,7 @@ from runner.cluster.mutual_tls import (
     reason,
     shown_by,
 )
-from runner.errors import ClusterError
+from runner.errors import ClusterError, RunnerError
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
 from runner.spec.site import address_of
 
@@ -63,6 +63,8 @@ class _Line:
 
     party: str
     to_driver: socket.socket
+    at_driver: socket.socket  # the other end of that
+    own: str = field(default_factory=lambda: secrets.token_hex(16))  # what this site calls its side
     said: deque[tuple[int, bytes]] = field(default_factory=deque)
     number: int = 0
     heard: int = 0
@@ -73,6 +75,7 @@ class _Line:
     trouble: str = "it has not been reached yet"
     certificate: bytes = b""  # what it showed, DER
     calls: int = 0  # connections that it has opened
+    came: bool = False  # whether it was ever connected
 
 
 class Links:
@@ -84,6 +87,7 @@ class Links:
         peers: of the other parties; those that come before this one by name are called, the others call.
         grace: seconds for which a connection may be broken, or a peer silent.
         warn: told of every connection that was refused, with the reason.
+        fail: given what ends the run, and is this site's own fault.
     """
 
     def __init__(
@@ -93,14 +97,16 @@ class Links:
         listen: tuple[str, int],
         grace: float,
         warn: Callable[[str], None],
+        fail: Callable[[RunnerError], None] = lambda _: None,
     ) -> None:
         self._party = party
         self._credentials = credentials
         self._authority = read_certificate(credentials.authority)
         self._grace = grace
         self._warn = Sparing(warn)
+        self._fail = fail
         self._partly = False
-        self._session = secrets.token_hex(16)
+        self._opening = True
         self._lines: dict[str, _Line] = {}
         self._peers: dict[str, Peer] = {}
         self._changed = threading.Condition()
@@ -137,7 +143,7 @@ class Links:
         for party in peers:
             here, there = socket.socketpair()
             there.setblocking(False)
-            self._lines[party] = _Line(party, there)
+            self._lines[party] = _Line(party, there, here)
             if party > self._party:
                 self._lines[party].trouble = f"no call from there has come to port {self.port} here yet"
             channels[party] = Channel(here)
@@ -167,9 +173,9 @@ class Links:
         with self._changed:
             while missing := [line for line in self._lines.values() if line.writer is None]:
                 if waited >= seconds and self._partly:
-                    return
+                    break
                 if waited >= seconds:
-                    absent = [line for line in missing if line.session is None] or missing  # others came, and left
+                    absent = [line for line in missing if not line.came] or missing  # others came, and left
                     raise ClusterError(
                         f"{' and '.join(line.party for line in absent)} did not come",
                         where=", ".join(f"parties.{line.party}.address" for line in absent),
@@ -183,6 +189,7 @@ class Links:
                 step = min(every, seconds - waited)
                 self._changed.wait_for(lambda: all(line.writer for line in self._lines.values()), timeout=step)
                 waited += step
+            self._opening = False
 
     def missing(self) -> dict[str, str]:
         """Party → where it should be and why it is not connected, of those that are not."""
@@ -277,9 +284,7 @@ class Links:
     async def _converse(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
         try:
-            writer.write(
-                _encoded({"session": self._session, "knows": line.session, "heard": line.heard, "at": time.time()})
-            )
+            writer.write(_encoded({"session": line.own, "knows": line.session, "heard": line.heard, "at": time.time()}))
             content = await asyncio.wait_for(reader.readline(), HANDSHAKE)
             if not content:
                 self._note(line, "the connection ended")
@@ -294,7 +299,7 @@ class Links:
             for _, message in line.said:
                 writer.write(message)
             with self._changed:
-                line.writer, line.trouble = writer, ""
+                line.writer, line.trouble, line.came = writer, "", True
                 line.last_word = self._background.loop.time()
                 line.ahead = 0.0 if greeting.at is None else greeting.at - time.time()
                 self._changed.notify_all()
@@ -318,7 +323,7 @@ class Links:
         except (msgspec.MsgspecError, RecursionError):
             self._warn(f"refused a connection of {line.party}: what it says cannot be read")
             return None
-        if greeting.knows not in (None, self._session):
+        if greeting.knows not in (None, line.own):
             self._note(line, "it still goes on with what this site had begun before")
             return None
         if line.session in (None, greeting.session):
@@ -353,8 +358,11 @@ class Links:
     async def _keep_alive(self) -> None:
         """Give signs of life, and give up a peer that is cut off or silent for longer than the grace."""
         while True:
+            began = self._background.loop.time()
             await asyncio.sleep(ALIVE)
             now = self._background.loop.time()
+            if (stood := now - began - ALIVE) > self._grace and not self._opening:
+                self._fail(self._stood_still(stood))
             for line in (line for line in self._lines.values() if line.session is not None):
                 silence = now - line.last_word
                 if line.writer is not None:
@@ -363,6 +371,15 @@ class Links:
                         line.writer.transport.abort()  # what was lost on the way is said again sooner by another one
                 if silence > self._grace:
                     self._give_up(line, line.trouble or "it is silent")
+
+    def _stood_still(self, seconds: float) -> ClusterError:
+        """Why the other sites have given up this one."""
+        return ClusterError(
+            f"{self._party}'s driver stood still for {seconds:.0f} s",
+            where=f"party {self._party}",
+            why=f"it was stopped; sites give up one that is silent for longer than cluster.grace ({self._grace:g} s)",
+            fix="run again at all sites; raise cluster.grace where that may happen",
+        )
 
     def _patience(self, line: _Line) -> float:
         """Seconds for an attempt to connect: where the network was cut, the next one may find it mended."""
@@ -375,10 +392,22 @@ class Links:
             await asyncio.sleep(0.01)
 
     def _give_up(self, line: _Line, trouble: str) -> None:
-        """End the peer's channel: the driver then hears of it as of a death."""
+        """End the peer's channel: the driver then hears of it as of a death. While it still waits for a third, nothing
+        was said, and the peer may come again."""
         self._note(line, trouble)
+        with self._changed:
+            if self._opening:
+                self._begin_anew(line)
+                return
         with contextlib.suppress(OSError):
             line.to_driver.shutdown(socket.SHUT_RDWR)
+
+    def _begin_anew(self, line: _Line) -> None:
+        """Forget a peer, and what it said, of which the driver has read nothing."""
+        line.own, line.session, line.writer, line.heard = secrets.token_hex(16), None, None, 0
+        with contextlib.suppress(BlockingIOError):
+            while line.at_driver.recv(1 << 16, socket.MSG_DONTWAIT):
+                pass
 
     def _note(self, line: _Line, trouble: str) -> None:
         with self._changed:

@@ -89,7 +89,7 @@ class Template:
             here, there = socket.socketpair()
             ours[name] = Channel(here)
             theirs.append(there)
-        crew = Crew(next(self._numbers), self._kind, self.control, ours, bounds.memory)
+        crew = Crew(next(self._numbers), self._kind, self.control, ours, bounds.memory, self.pid)
         self.control.send(
             [there.fileno() for there in theirs],
             order="fork",
@@ -128,7 +128,9 @@ class Crew:
         channels: the control connection to each child, by name.
         control: that to the template.
         memory: child → bytes that it may hold, where that is bounded.
+        template: the process id of the template, where it is known.
         pids: the process id of each child that was forked.
+        exit_codes: how each child ended that has.
         peers: of ``channels``, those to the drivers of other sites, which have their own children.
         faults: errors from elsewhere that end what the crew is at.
     """
@@ -140,6 +142,7 @@ class Crew:
         control: Channel,
         channels: dict[str, Channel],
         memory: Mapping[str, int] | None = None,
+        template: int | None = None,
     ) -> None:
         self.number = number
         self.memory = memory or {}
@@ -148,7 +151,9 @@ class Crew:
         self._kind = kind
         self.control = control
         self.channels = channels
+        self.template = template
         self.pids: dict[str, int] = {}
+        self.exit_codes: dict[str, int] = {}
 
     def log_of(self, child: str) -> str:
         """The log of a child, relative to the run folder."""
@@ -158,11 +163,7 @@ class Crew:
 
     def cpu_seconds(self, child: str) -> float:
         """The CPU time that a child has used; 0 where it is not known."""
-        try:
-            fields = Path(f"/proc/{self.pids[child]}/stat").read_text().rpartition(")")[2].split()
-        except (KeyError, OSError):
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return vital_signs(self.pids[child]).seconds if child in self.pids else 0.0
 
     def join(self, peers: Mapping[str, PeerChannel], faults: SimpleQueue[RunnerError]) -> None:
         """Work together with the children of other sites, by way of their drivers."""
@@ -218,6 +219,22 @@ class Crew:
     def _close(self) -> None:
         for channel in self.own().values():
             channel.close()
+
+
+class VitalSigns(NamedTuple):
+    """The state of a process, as the system has it in one letter (none: it is gone), and the CPU time that it used."""
+
+    state: str
+    seconds: float
+
+
+def vital_signs(pid: int) -> VitalSigns:
+    """What a process is at."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return VitalSigns("", 0.0)
+    return VitalSigns(fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
 
 
 # Fewer malloc arenas hold the workers' memory down.

@@ -35,7 +35,8 @@ from runner.spec.model import Spec
 from runner.spec.shared import disagreement, shared_values
 
 TICK = 0.5
-AGREE_SECONDS = 60.0  # for all sites to say what they were given, once they are connected
+EVERY = 5.0  # seconds between lines that say who is waited for
+OTHER_WORDS = 5.0  # seconds for the rest to say what they were given, once one of them gave up
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Sites:
         self.party = spec.self_party
         self.credentials = credentials_of(spec)
         require_own_certificate(spec)
+        self._notice = notice
         self._warn = warn
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()
         host, port = listen_of(spec)
@@ -85,7 +87,8 @@ class Sites:
         self._relay_listener = listening((host, port + 2 if port else 0), self.party)
         with contextlib.ExitStack() as undo:
             undo.callback(self._relay_listener.close)
-            self._links = undo.enter_context(Links(self.party, self.credentials, (host, port), limits.grace, warn))
+            links = Links(self.party, self.credentials, (host, port), limits.grace, warn, self.faults.put)
+            self._links = undo.enter_context(links)
             opened = self._links.open(peers_of(spec), limits.wait_for_peers, notice)
             undo.pop_all()
         self.channels = {party: PeerChannel(party, channel) for party, channel in opened.items()}
@@ -123,7 +126,7 @@ class Sites:
         for channel in self.channels.values():
             channel.said = 0
             channel.send(**ours)
-        heard, failure = self._hear_hellos()
+        heard, failure = self._hear_hellos(spec.cluster.wait_for_peers)
         for party, hello in heard.items():
             if error := disagreement(self.party, party, ours["spec"], hello["spec"]):
                 raise error
@@ -180,14 +183,21 @@ class Sites:
         for channel in self.channels.values():
             channel.send(event="failed", party=self.party, stage=stage, error=error_told, secondary=cause.secondary)
 
-    def _hear_hellos(self) -> tuple[dict[str, Message], RunnerError | None]:
-        """What each other site says that it was given; and why one of them gave up, which may differ from a third."""
+    def _hear_hellos(self, seconds: float) -> tuple[dict[str, Message], RunnerError | None]:
+        """What each other site says that it was given; and why one of them gave up, which may differ from a third.
+
+        Args:
+            seconds: for all to say so: one may still wait for a third, or write the reports of an earlier job.
+        """
         heard: dict[str, Message] = {}
         failure: RunnerError | None = None
-        until = time.monotonic() + AGREE_SECONDS
+        began = time.monotonic()
+        until, tell_at = began + seconds, began + EVERY
         waiting = dict(self.channels)
         said = [(party, channel.kept(("hello",)), True) for party, channel in self.channels.items()]
         while True:
+            if not self.faults.empty():
+                raise self.faults.get()
             for party, messages, standing in said:
                 for message in messages:
                     if message["event"] == "hello":
@@ -197,11 +207,17 @@ class Sites:
                 if party in heard or messages or not standing:
                     waiting.pop(party, None)
                 if not standing and not messages and party not in heard:
-                    failure = failure or _silent(party, "its connection broke")
-            if not waiting:
+                    failure = failure or _gone(party)
+            now = time.monotonic()
+            if failure is not None:
+                until = min(until, now + OTHER_WORDS)
+            if not waiting or (failure is not None and now >= until):
                 return heard, failure
-            if time.monotonic() > until:
-                raise _silent(sorted(waiting)[0], f"it has said nothing for {AGREE_SECONDS:.0f} s")
+            if now >= until:
+                raise _silent(sorted(waiting)[0], f"it has said nothing for {seconds:g} s")
+            if now >= tell_at:
+                tell_at = now + EVERY
+                self._notice(f"waiting for {' and '.join(sorted(waiting))} to say what was given there")
             ready = select.select(list(waiting.values()), [], [], TICK)[0]
             said = [(channel.party, *channel.read(("hello",))) for channel in ready]
 
@@ -251,7 +267,16 @@ def require_same_time(party: str, ahead: Mapping[str, float], most: float) -> No
 def _silent(party: str, why: str) -> ClusterError:
     return ClusterError(
         f"the site of {party} did not say what it was given",
-        where=f"party {party}, before the first stage",
+        where=f"party {party}, stage agree",
         why=why,
+        fix=f"ask {party}'s operator, and start again",
+    )
+
+
+def _gone(party: str) -> ClusterError:
+    return ClusterError(
+        f"the site of {party} is gone",
+        where=f"party {party}, stage agree",
+        why="its connection broke before it said what it was given",
         fix=f"ask {party}'s operator, and start again",
     )

@@ -106,10 +106,10 @@ class Cluster:
         except Stopped:
             raise
         except BaseException as error:
-            self._end_workers(f"the run before ended with {type(error).__name__}")
-            if self._sites is not None:
+            if self._sites is not None:  # first: the others should not wait for what is done here
                 self._sites.tell_of_failure(error, journal.stage)
-                self._leave_sites()
+            self._end_workers(f"the run before ended with {type(error).__name__}")
+            self._leave_sites()
             raise
         if not journal.clean:
             self._end_workers("something failed in the run before that nobody waited for")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from runner.cluster.channel import Channel, Message
 from runner.cluster.limits import gib, held_by, too_much
-from runner.cluster.processes import START_LOG, Crew
+from runner.cluster.processes import START_LOG, Crew, vital_signs
 from runner.errors import ClusterError, RunnerError, StageError
 from runner.spec.model import Cluster
 
@@ -17,6 +17,7 @@ SECONDARY_GRACE = 2.0  # seconds that a failure which follows from another's wai
 EXIT_GRACE = 1.0  # seconds for the template to tell how a child ended
 TICK = 0.5
 BUSY = 0.01  # seconds of CPU time in a second of silence: more than what a process has that hangs or is stopped
+AT_WORK = "RD"  # states of a process that computes, or waits for a disk
 _TEMPLATE = ""
 
 
@@ -55,7 +56,7 @@ class Watch:
         self._ready: set[str] = set()
         self._heard: dict[str, float] = {}
         self._used: dict[str, float] = {}
-        self._exit_codes: dict[str, int] = {}
+        self._exit_codes = crew.exit_codes
         self._held: dict[str, int] = {}
         self._secondary: tuple[float, RunnerError] | None = None
         self._phase = phase
@@ -63,6 +64,8 @@ class Watch:
         self._selector = selectors.DefaultSelector()
         for name, channel in {**crew.channels, _TEMPLATE: crew.control}.items():
             self._selector.register(channel, selectors.EVENT_READ, (name, channel))
+        for name in (_TEMPLATE, *crew.pids):  # who was forked for an earlier job, and never says a word, is silent, too
+            self._hear(name)
 
     def events(self) -> Iterator[tuple[str, Message]]:
         """Each event of a child as ``(child, message)``, until all children are finished.
@@ -73,7 +76,9 @@ class Watch:
         for name, peer in self._crew.peers.items():
             yield from self._take(name, peer.kept(self._phase))
         while self._unfinished:
+            began = time.monotonic()
             ready = self._selector.select(timeout=TICK)
+            self._forgive(max(0.0, time.monotonic() - began - TICK))  # this process was stopped, and so heard nobody
             began = time.monotonic()
             for key, _ in ready:
                 yield from self._read(*key.data)
@@ -92,7 +97,7 @@ class Watch:
         self._ready.add(child)
 
     def _forgive(self, seconds: float) -> None:
-        """Whoever asked for the events has thought about them for so long, and nobody was heard meanwhile."""
+        """For so long this process did something else, or nothing at all, and nobody was heard meanwhile."""
         self._deadline += seconds
         self._heard = {name: heard + seconds for name, heard in self._heard.items()}
 
@@ -137,17 +142,22 @@ class Watch:
             raise error
         # It may only have noticed that a peer is gone: let that peer's own error, or its death, come first.
         error.secondary = True
-        # That another site is gone is known when its connection has been cut for as long as it may be.
-        grace = SECONDARY_GRACE + (self._limits.grace if self._crew.peers else 0.0)
+        # That another site is gone is known when its connection has been cut for as long as it may be. A peer's driver
+        # has waited for that already.
+        grace = SECONDARY_GRACE + (self._limits.grace if self._crew.peers and name not in self._crew.peers else 0.0)
         self._secondary = self._secondary or (time.monotonic() + grace, error)
         self._unfinished.discard(name)
 
     def _gone(self, name: str) -> None:
-        if name == _TEMPLATE and self._unfinished:
-            raise self._death_of(sorted(self._unfinished)[0])
+        if name == _TEMPLATE:
+            if own := sorted(self._unfinished.intersection(self._crew.own())):
+                raise self._death_of(own[0])
+            return
         if name in self._unfinished:
             if name not in self._crew.peers:
                 self._hear_exit_of(name)
+            elif not self._crew.faults.empty():  # which is why
+                raise self._crew.faults.get()
             raise self._death_of(name)
 
     def _hear_exit_of(self, name: str) -> None:
@@ -224,6 +234,7 @@ class Watch:
             raise self._secondary[1]
         if self._unfinished and now > self._deadline:
             raise self._late()
+        self._check_template(now)
         for name in sorted(self._unfinished):
             silence = now - self._heard.get(name, now)
             if self._beats and name not in self._crew.peers and silence > self._limits.silence_timeout:
@@ -236,3 +247,20 @@ class Watch:
                     why=f"its process has not been heard for {silence:.0f} s",
                     fix="see whether the process is stopped or the machine is out of memory, then run again",
                 )
+
+    def _check_template(self, now: float) -> None:
+        """A template that has children to fork imports until it does so: it computes, or waits for a disk."""
+        waiting = [name for name in self._crew.own() if name in self._unfinished and name not in self._crew.pids]
+        if not waiting or self._crew.template is None:
+            return
+        state, used = vital_signs(self._crew.template)
+        if state in AT_WORK or used > self._used.get(_TEMPLATE, 0.0):
+            self._heard[_TEMPLATE], self._used[_TEMPLATE] = now, used
+        elif (silence := now - self._heard[_TEMPLATE]) > self._limits.silence_timeout:
+            who = " and ".join(waiting)
+            raise ClusterError(
+                f"{who} {'has' if len(waiting) == 1 else 'have'} gone silent",
+                where=f"party {', '.join(waiting)}, stage {self._stages[waiting[0]]}",
+                why=f"the template process, which starts all others, has done nothing for {silence:.0f} s",
+                fix="see whether the process is stopped or the machine is out of memory, then run again",
+            )

@@ -55,7 +55,8 @@ def look_at_peers(
             for party, talk in talks.items():
                 skew = spec.cluster.max_clock_skew
                 yield from judge_peer(str(spec.self_party), party, peers[party], own, values, talk.result(), skew)
-                yield judge_ports(party, closed[party].result())
+                if isinstance(talk.result(), Heard):  # another task may not have opened them
+                    yield judge_ports(party, closed[party].result())
 
 
 def _talk(channel: Channel, versions: Mapping[str, str], values: Mapping[str, Any], wait: float) -> Heard | Silence:

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from runner.logs import How, RunLog
 
 REPORT = "report.json"
+RETRY = 250  # milliseconds between attempts to connect
 _PR_SET_PDEATHSIG = 1
 
 
@@ -98,7 +99,8 @@ def _connect(libspu: Any, arguments: dict[str, Any]) -> Any:
         description.add_party(str(place), address)
     patience = int(arguments["seconds"] * 1000)
     description.recv_timeout_ms = description.http_timeout_ms = patience
-    description.connect_retry_times, description.connect_retry_interval_ms = 240, 250
+    # The parties do not arrive at the same moment: one may have many more ids to write down.
+    description.connect_retry_times, description.connect_retry_interval_ms = max(1, patience // RETRY), RETRY
     link = libspu.link.create_brpc(description, arguments["rank"])
     link.barrier()
     return link

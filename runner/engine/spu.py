@@ -38,6 +38,7 @@ TYPES = frozenset(
         ("numpy", "int32"),
     }
 )
+RETRY = 250  # milliseconds between attempts to connect
 # 30 fraction bits leave room for values up to 2^33 in a 64-bit field, as long as no two fractions are multiplied.
 _SUMMING = {"protocol": "ABY3", "field": "FM64", "fxp_fraction_bits": 30}
 # Training multiplies fractions all the time: with 64 bits and 30 of them fractions its models are worthless.
@@ -169,8 +170,8 @@ def make_spu(spec: Spec, sockets: Path, log: Path) -> SelfCompiledSPU:
             "runtime_config": runtime,
         },
         link_desc={
-            "connect_retry_times": 240,
-            "connect_retry_interval_ms": 250,
+            "connect_retry_times": max(1, patience // RETRY),
+            "connect_retry_interval_ms": RETRY,
             "recv_timeout_ms": patience,
             "http_timeout_ms": patience,
             "http_max_payload_size": 32 << 20,

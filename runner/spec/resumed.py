@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,11 +64,13 @@ def _is_place(path: str) -> bool:
 
 
 def _completed(config: DictConfig) -> dict[str, Any]:
-    """What was composed, with the defaults of every setting; sections may contradict each other."""
+    """What was composed, with all defaults, as a run folder has it; sections may contradict each other."""
     try:
-        return spec_values(msgspec.convert(split_request(to_values(config))[0], Spec))
+        spec = msgspec.convert(split_request(to_values(config))[0], Spec)
     except msgspec.ValidationError:
-        return spec_values(to_spec(config))  # raises the error in our words
+        spec = to_spec(config)  # raises the error in our words
+    values: dict[str, Any] = json.loads(json.dumps(spec_values(spec)))  # tuples are lists there
+    return values
 
 
 def _unmoved(values: Mapping[str, Any]) -> dict[str, Any]:

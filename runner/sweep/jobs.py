@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import traceback
@@ -212,13 +211,9 @@ class Sweep:
 
 
 def adapted(spec: Spec, settings: Settings) -> Spec:
-    """A job's spec with its share of the cores, and with reports only where every job gets them."""
-    cluster = spec.cluster
-    if settings.parallel > 1 and cluster.threads is None:
-        share = max(1, len(os.sched_getaffinity(0)) // settings.parallel)
-        cluster = msgspec.structs.replace(cluster, threads=share)
+    """A job's spec with reports only where every job gets them; how many jobs share the cores is in ``sweep``."""
     report = msgspec.structs.replace(spec.report, html=spec.report.html and settings.reports == "all")
-    return msgspec.structs.replace(spec, cluster=cluster, report=report)
+    return msgspec.structs.replace(spec, sweep=settings, report=report)
 
 
 def _prepare(config: DictConfig, overrides: Sequence[str]) -> Prepared:

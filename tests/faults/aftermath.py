@@ -17,6 +17,7 @@ from integration.launch import Ended, processes_in
 from runner.bundle.layout import bundle_folder
 from runner.bundle.manifest import read_manifest, read_signatures
 from runner.bundle.part import read_part
+from runner.cluster.sockets import PREFIX
 from runner.errors import BundleError
 from runner.keys.store import open_keyring
 from runner.policy.audit import first_broken_line
@@ -31,6 +32,11 @@ def files_left(ground: Ground) -> set[Path]:
     folders = [place / "tmp" for place in ground.places.values()]
     folders += [folder for host in ground.hosts.values() if (folder := host.memory_folder()) is not None]
     return {path for folder in folders for path in folder.iterdir()}
+
+
+def crews_left(ground: Ground) -> list[Path]:
+    """Of these, the folders that the next driver to start removes, whose ever they were."""
+    return sorted(path for path in files_left(ground) if path.name.startswith(PREFIX))
 
 
 def wrong_after(
@@ -57,6 +63,15 @@ def wrong_words(party: str, ended: Ended, code: int, *words: str) -> list[str]:
     """What is wrong with how one site ended: its exit code, and words that its error must have."""
     found = [] if ended.code == code else [f"{party} ended with {ended.code}, not {code}"]
     return found + [f"{party} was not told {word!r}, but {ended.err!r}" for word in words if word not in ended.err]
+
+
+def taken_for_whole(ground: Ground, party: str, folder: Path) -> list[str]:
+    """What comes of it when an operator goes on with the folder of a run that failed before there was a model."""
+    found = []
+    for typed, alone in ((["task=predict", f"model={folder}"], False), (["task=verify", f"run={folder}"], True)):
+        with ground.type_at(party, *typed, alone=alone) as launch:
+            found += wrong_words(f"{party}'s {typed[0]}", launch.end(), 8, "bundle error")
+    return found
 
 
 def told_of(ground: Ground, party: str) -> list[str]:

@@ -45,16 +45,23 @@ class Ground:
         """A file of one site."""
         return self.places[party].joinpath("sites", party, *names)
 
-    def command(self, party: str) -> list[str]:
-        """What the operator of one site types, before what all type."""
+    def command(self, party: str, alone: bool = False) -> list[str]:
+        """What the operator of one site types, before what all type; ``alone``: before what asks nobody else."""
         where = [f"parties.{name}.address={host.address}:{host.port}" for name, host in self.hosts.items()]
-        return ["cluster=remote", "parties=sites", f"site={party}", f"self_party={party}", *where, *QUICK]
+        return [
+            "cluster=remote",
+            "parties=sites",
+            f"site={party}",
+            f"self_party={party}",
+            *where,
+            *(() if alone else QUICK),
+        ]
 
-    def type_at(self, party: str, *arguments: str, before: Sequence[Before] = ()) -> Launch:
+    def type_at(self, party: str, *arguments: str, before: Sequence[Before] = (), alone: bool = False) -> Launch:
         """What one operator types, on the party's host; a context manager."""
         place = self.places[party]
         return Launch(
-            *self.command(party),
+            *self.command(party, alone),
             *arguments,
             place=place,
             host=self.hosts[party].pid,

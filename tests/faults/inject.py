@@ -15,12 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 CANARY = "the patient is ill"  # of a party's own data, with its name: no other party may read it
 EXCEPTION = "exception"
 SIGNALS = {
     "worker killed": (signal.SIGKILL, "worker"),
     "worker stopped": (signal.SIGSTOP, "worker"),
     "template killed": (signal.SIGKILL, "template"),
+    "templates stopped": (signal.SIGSTOP, "templates"),
     "driver killed": (signal.SIGKILL, "driver"),
     "driver stopped": (signal.SIGSTOP, "driver"),
     "Ctrl-C": (signal.SIGINT, "driver"),
@@ -64,8 +67,11 @@ def at_stage(party: str, stage: str, fault: str, marker: str, after: float = 0.0
         if fault == EXCEPTION:
             raise RuntimeError(canary_of(party))
         number, victim = SIGNALS[fault]
-        os.kill({"worker": os.getpid(), "template": os.getppid(), "driver": driver}[victim], number)
-
+        if victim == "templates":
+            for template in psutil.Process(driver).children():
+                template.send_signal(number)
+        else:
+            os.kill({"worker": os.getpid(), "template": os.getppid(), "driver": driver}[victim], number)
         if fault == PAUSE:
             time.sleep(PAUSED)
             os.kill(driver, signal.SIGCONT)

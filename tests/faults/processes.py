@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
-from faults.aftermath import files_left, told_of, wrong_after, wrong_words
+from faults.aftermath import crews_left, files_left, taken_for_whole, told_of, wrong_after, wrong_words
 from faults.ground import Ground
 from faults.inject import EXCEPTION, FAULTS, PAUSE
 from faults.rows import Row
@@ -22,8 +22,11 @@ STAGES = (
     *("explain", "save", "load", "predict", "evaluate", "attest"),
 )
 DRIVER_FAULTS = ("driver killed", "driver stopped", "Ctrl-C", "SIGTERM")  # the driver alone is there to agree
+EARLY_FAULTS = ("templates stopped",)  # before they have forked; afterwards nobody misses them
 SHORT = (*SMALL, "sgb.num_boost_round=1", "explain.importance=true")
 STOPPED = 30.0  # seconds for which a process is stopped, if its run waits for it so long
+UNSAVED = ("train", "save")  # a run that is killed there leaves a folder, and no model
+SOON = 5.0  # seconds until a signal has come
 IN_TRAINING = 0.5  # seconds after the stage began
 
 
@@ -33,7 +36,7 @@ def process_faults(
     """Fault, stage and party of every row that there can be."""
     for fault in faults:
         for stage in stages:
-            if stage != "agree" or fault in DRIVER_FAULTS:
+            if fault in (*DRIVER_FAULTS, *EARLY_FAULTS) if stage == "agree" else fault not in EARLY_FAULTS:
                 yield from ((fault, stage, party) for party in parties)
 
 
@@ -65,6 +68,8 @@ def try_fault(ground: Ground, fault: str, stage: str, party: str, stop: float = 
         wrong = [f"the end took {seconds:.0f} s"] if seconds > AT_MOST else []
         wrong += wrong_after(ground, ended, folders, before) + told_of(ground, party)
     wrong += _badly_ended(fault, stage, party, ended)
+    if fault == "worker killed" and stage in UNSAVED:
+        wrong += taken_for_whole(ground, party, folders[party])
     codes = {name: one.code for name, one in ended.items()}
     return Row(fault, stage, party, seconds, codes, _told(party, ended), wrong)
 
@@ -79,6 +84,7 @@ def following_run(ground: Ground) -> list[str]:
         folders = {party: launch.folder for party, launch in launches.items()}
         found = [f"the following run of {party} failed: {one.err}" for party, one in ended.items() if one.code != 0]
         found += [] if marker.exists() else ["there was no pause"]
+        found += [f"the folder of a crew is left: {path}" for path in crews_left(ground)]  # a driver's that was killed
         return found + wrong_after(ground, ended, folders, before)
 
 
@@ -91,7 +97,8 @@ def _when_struck(marker: Path, launch: Launch) -> float:
             break
         launch.driver.poll()
         time.sleep(0.01)
-    raise AssertionError(f"the fault never happened:\n{launch.printed()}{launch.end(1.0).err}")
+    ended = "" if launch.driver.poll() is None else launch.end().err
+    raise AssertionError(f"the fault never happened:\n{launch.printed()}{ended}")
 
 
 def _badly_ended(fault: str, stage: str, party: str, ended: Mapping[str, Ended]) -> list[str]:
@@ -122,12 +129,13 @@ def _told(party: str, ended: Mapping[str, Ended]) -> str:
 
 
 def _stopped(ground: Ground, party: str) -> list[psutil.Process]:
-    """The processes of a site that are stopped."""
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.status() == psutil.STATUS_STOPPED and Path(process.cwd()) == ground.places[party]:
-                found.append(process)
+    """The processes of a site that are stopped, as soon as there are any."""
+    until, found = time.monotonic() + SOON, list[psutil.Process]()
+    while not found and time.monotonic() < until:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() == psutil.STATUS_STOPPED and Path(process.cwd()) == ground.places[party]:
+                    found.append(process)
     return found
 
 

@@ -20,6 +20,13 @@ Before = tuple[str, str, dict[str, Any]]
 
 TESTS = Path(__file__).resolve().parent.parent
 PATH = os.pathsep.join((str(TESTS.parent), str(TESTS)))
+# Commands find these set, and leave them as they are: libraries read them when they start, and those of a template that
+# is forked from the warm process have started.
+THREADS = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1"),
+    "YACL_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+}
 
 
 class _WarmProcess:
@@ -90,8 +97,8 @@ def entering(holder: int, place: Path) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """That of pytest, without its mark."""
-    return {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    """That of pytest, without its mark, and with numbers of threads."""
+    return {**THREADS, **{key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}}
 
 
 class WarmDriver(psutil.Process):

@@ -122,6 +122,7 @@ def test_messages_of_others_have_half_of_what_the_process_may_take() -> None:
 def test_threads_are_what_is_set_or_a_partys_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 12)
     assert threads_of(make_spec()) == 4
+    assert threads_of(make_spec("sweep.parallel=2")) == 2
     assert threads_of(make_spec("cluster=debug")) == 12
     assert threads_of(make_spec("cluster=remote", "parties=sites", "self_party=alice", "site=alice")) == 12
     assert threads_of(make_spec("cluster.limits.cores=3")) == 3
@@ -135,6 +136,7 @@ def test_encryption_may_use_all_cores_where_nothing_else_is_said(monkeypatch: py
     monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 12)
     monkeypatch.delenv("YACL_NUM_THREADS", raising=False)
     assert conditions(make_spec())["YACL_NUM_THREADS"] == "12"
+    assert conditions(make_spec("sweep.parallel=3"))["YACL_NUM_THREADS"] == "4"
     assert conditions(make_spec("cluster.limits.cores=3"))["YACL_NUM_THREADS"] == "3"
     assert conditions(make_spec("cluster.limits.cores=5000"))["YACL_NUM_THREADS"] == "12"
     assert conditions(make_spec("cluster.threads=5"))["YACL_NUM_THREADS"] == "5"
@@ -158,3 +160,26 @@ def test_threads_that_are_set_beat_the_environment_and_the_default_does_not(monk
     assert "OMP_NUM_THREADS" not in conditions(make_spec())
     assert conditions(make_spec())["POLARS_MAX_THREADS"] == str(threads_of(make_spec()))
     assert conditions(make_spec("cluster.threads=3"))["OMP_NUM_THREADS"] == "3"
+
+
+LEAF_WEIGHTS = """
+import hashlib, numpy
+draw = numpy.random.default_rng(0)
+selects, gradients = (draw.random((13, 8000)) < 0.3).astype(numpy.uint8), draw.normal(size=(8000, 1))
+print(hashlib.sha256(numpy.matmul(selects, gradients).tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("overrides", [(), ("cluster=debug",), ("cluster.threads=2",)])
+def test_no_leaf_weight_depends_on_threads(overrides: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 13 leaves and 8,000 rows; with two threads BLAS comes to others."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setattr("runner.cluster.limits.usable_cores", lambda: 2)
+
+    def computed(variables: dict[str, str]) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", LEAF_WEIGHTS], env=os.environ | variables, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert computed(conditions(make_spec(*overrides))) == computed({"OPENBLAS_NUM_THREADS": "1"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import select
 import socket
 import ssl
@@ -23,7 +24,7 @@ from runner.cluster.background import MOST_WAITING, MOST_WARNINGS, Sparing
 from runner.cluster.channel import Channel, Message
 from runner.cluster.link import MOST_CALLS, QUIET, Links, Peer
 from runner.cluster.mutual_tls import client_context
-from runner.errors import ClusterError
+from runner.errors import ClusterError, RunnerError
 from runner.keys.pki import (
     AUTHORITY,
     AUTHORITY_KEY,
@@ -43,9 +44,9 @@ GRACE = 2.0
 class Site:
     """One site: its links, and what it warned of."""
 
-    def __init__(self, folder: Path, party: str, grace: float = GRACE) -> None:
+    def __init__(self, folder: Path, party: str, grace: float = GRACE, port: int = 0) -> None:
         self.warned: list[str] = []
-        self.links = Links(party, credentials_of(folder, party), ("127.0.0.1", 0), grace, self.warned.append)
+        self.links = Links(party, credentials_of(folder, party), ("127.0.0.1", port), grace, self.warned.append)
         self.told: list[str] = []
 
     def open(self, peers: dict[str, Peer], seconds: float = 20.0) -> dict[str, Channel]:
@@ -132,8 +133,8 @@ def started() -> Iterator[list[Links]]:
 
 @pytest.fixture
 def site(folder: Path, started: list[Links]) -> Callable[..., Site]:
-    def make(party: str, grace: float = GRACE) -> Site:
-        made = Site(folder, party, grace)
+    def make(party: str, grace: float = GRACE, port: int = 0) -> Site:
+        made = Site(folder, party, grace, port)
         started.append(made.links)
         return made
 
@@ -257,6 +258,15 @@ def test_silence_that_lasts_ends_the_channel_after_one_grace(site: Callable[...,
         wire.close()
 
 
+def test_who_stood_still_itself_says_so(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    pair(alice, bob)
+    found: queue.SimpleQueue[RunnerError] = queue.SimpleQueue()
+    alice.links._fail = found.put
+    alice.links._background.loop.call_soon_threadsafe(time.sleep, GRACE + 1.5)
+    assert "alice's driver stood still for" in found.get(timeout=10).what
+
+
 def test_how_far_the_clocks_are_apart_is_known(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
     alice, bob = site("alice"), site("bob")
     monkeypatch.setattr("runner.cluster.link.time", Clock(alice.links))
@@ -284,6 +294,28 @@ def test_site_that_was_started_anew_is_another(site: Callable[..., Site]) -> Non
     with pytest.raises(ClusterError):
         again.open({"alice": address(alice)}, seconds=1.0)
     assert next_of(ours) is None
+
+
+@pytest.mark.parametrize(("restarted", "late"), [("alice", "carol"), ("carol", "alice")])
+def test_who_types_again_while_a_third_is_late_is_welcome(site: Callable[..., Site], restarted: str, late: str) -> None:
+    """Bob calls alice, and carol calls bob. What was said the first time is forgotten."""
+    sites = {party: site(party) for party in ("alice", "bob", "carol")}
+    found: dict[str, Channel] = {}
+    at_bob = {"bob": address(sites["bob"])}
+    at_others = {party: address(sites[party]) for party in ("alice", "carol")}
+    waiting = threading.Thread(target=lambda: found.update(sites["bob"].open(at_others)))
+    waiting.start()
+    first = sites[restarted]
+    first.open(at_bob)["bob"].send(event="hello", number=1)
+    first.links.close()
+    first.links.close = lambda: None  # type: ignore[method-assign]
+    again = site(restarted, port=first.links.port)
+    again.open(at_bob)["bob"].send(event="hello", number=2)
+    sites[late].open(at_bob)
+    waiting.join()
+    assert next_of(found[restarted]) == {"event": "hello", "number": 2}
+    found[restarted].send(event="heard")
+    assert sites["bob"].warned == []
 
 
 def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hydra import compose, initialize_config_dir
 from support import make_spec
@@ -22,9 +24,15 @@ INTERRUPTED = make_spec(*TYPED, "label.column=default")
 
 
 def resumed(*overrides: str) -> Spec:
+    return gone_on(INTERRUPTED, *overrides)
+
+
+def gone_on(interrupted: Spec, *typed: str) -> Spec:
+    overrides = [*typed, "resume=RUN"]
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        config = compose("config", [*overrides, "resume=RUN"])
-    return to_spec(settle_resumed(config, [*overrides, "resume=RUN"], spec_values(INTERRUPTED)))
+        config = compose("config", overrides)
+    saved = json.loads(json.dumps(spec_values(interrupted)))  # as a run folder has it
+    return to_spec(settle_resumed(config, overrides, saved))
 
 
 def test_settings_are_those_of_the_interrupted_run() -> None:
@@ -48,6 +56,20 @@ def test_typing_the_interrupted_runs_command_again_is_no_conflict() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("policy=lab", "data=unaligned_clinics", "align=psi"),
+        ("experiment=three_lenders_joint_default",),
+        ("policy.predictions.recipients=[alice,carol]", "evaluate.thresholds=[0.3,0.5]", "data.tables.bob.ignore=[x]"),
+        ("sgb=lightgbm", "privacy=label_dp", "prepare=auto"),
+    ],
+)
+def test_so_it_is_with_settings_that_are_lists(typed: tuple[str, ...]) -> None:
+    saved = make_spec(*typed)
+    assert msgspec.structs.replace(gone_on(saved, *typed), resume=None) == saved
+
+
 def test_checkpoints_and_timeouts_may_change() -> None:
     spec = resumed("train.checkpoint_every=5", "cluster.stage_timeout=60")
     assert spec.train.checkpoint_every == 5
@@ -57,16 +79,9 @@ def test_checkpoints_and_timeouts_may_change() -> None:
 SITE = ("cluster=remote", "parties=sites", "self_party=bob", "site=bob")
 
 
-def gone_on(saved: Sequence[str], *typed: str) -> Spec:
-    overrides = [*typed, "resume=RUN"]
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        config = compose("config", overrides)
-    return to_spec(settle_resumed(config, overrides, spec_values(make_spec(*saved))))
-
-
 def test_site_may_come_back_elsewhere() -> None:
     moved = ("parties.bob.address=10.0.0.7:7300", "site.listen=0.0.0.0:7300", "parties.bob.key_file=new/secret.key")
-    spec = gone_on([*SITE, "sgb.max_depth=4"], *SITE, *moved, "data.tables.bob.path=new/table.parquet")
+    spec = gone_on(make_spec(*SITE, "sgb.max_depth=4"), *SITE, *moved, "data.tables.bob.path=new/table.parquet")
     assert spec.parties["bob"].address == "10.0.0.7:7300"
     assert spec.parties["alice"].address == make_spec(*SITE).parties["alice"].address
     assert spec.site.listen == "0.0.0.0:7300"
@@ -82,12 +97,12 @@ def test_what_nobody_typed_stays_where_it_was() -> None:
     then = [f"parties.{party}.address={party}.example.org:7200" for party in ("alice", "bob", "carol")]
     then += [f"parties.alice.tls_pin={pin}", "data.tables.bob.path=mine.parquet"]
     saved = make_spec(*SITE, *then)
-    spec = gone_on([*SITE, *then], "site=bob", "+parties.bob.address=10.0.0.7:7300")
+    spec = gone_on(saved, "site=bob", "+parties.bob.address=10.0.0.7:7300")
     assert spec.parties["bob"].address == "10.0.0.7:7300"
     assert {**spec.parties, "bob": None} == {**saved.parties, "bob": None}
-    assert gone_on([*SITE, *then], *SITE).parties["alice"].tls_pin == pin, "the group has no other"
-    assert gone_on([*SITE, *then], "+parties.alice.tls_pin=null").parties["alice"].tls_pin is None
-    assert gone_on([*SITE, *then], *SITE, "data=breast_cancer").data == saved.data
+    assert gone_on(saved, *SITE).parties["alice"].tls_pin == pin, "the group has no other"
+    assert gone_on(saved, "+parties.alice.tls_pin=null").parties["alice"].tls_pin is None
+    assert gone_on(saved, *SITE, "data=breast_cancer").data == saved.data
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support import make_spec
 
+from runner.cluster.limits import threads_of
 from runner.errors import ClusterError, PolicyError, SpecError, StageError
 from runner.spec.identity import spec_digest
 from runner.spec.sweep import Sweep as Settings
@@ -141,11 +142,12 @@ def test_without_keep_going_a_wrong_job_keeps_all_from_starting(tmp_path: Path, 
 
 def test_a_job_has_its_share_of_the_cores_and_a_report_where_all_get_one() -> None:
     spec = make_spec()
-    assert adapted(spec, Settings(reports="all")) == spec
+    assert adapted(spec, Settings(reports="all")).report == spec.report
     shared = adapted(spec, Settings(parallel=1000))
-    assert (shared.cluster.threads, shared.report.html) == (1, False)
+    assert (threads_of(shared), shared.report.html) == (1, False)
     assert spec_digest(shared) == spec_digest(spec)
-    assert adapted(make_spec("cluster.threads=3"), Settings(parallel=2)).cluster.threads == 3
+    for bound in ("cluster.threads=3", "cluster.limits.cores=3"):
+        assert threads_of(adapted(make_spec(bound), Settings(parallel=2))) == 3
     assert not adapted(make_spec("report.html=false"), Settings(reports="all")).report.html
 
 
