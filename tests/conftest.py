@@ -27,6 +27,8 @@ hypothesis.settings.load_profile("any machine")
 
 # Of those that start party processes; all other files come after these.
 LONGEST = (
+    "test_processes.py",
+    "test_world.py",
     "test_killed.py",
     "test_main_job.py",
     "test_label_modes.py",

@@ -80,7 +80,7 @@ class Attacker:
                 self.sent[name] += 1
                 connection.settimeout(ANSWER)
                 answer = connection.recv(1 << 16)
-                if any(word in answer for word in (b"OK", b'"said"', b"200")):
+                if any(word in answer for word in (b"OK", b'"said"', b" 200 ")):
                     self.answered.append(f"{what} over {name}: {answer[:80]!r}")
 
     def _call(self, port: int, owner: str, party: str) -> None:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 from integration.launch import (
-    AT_MOST,
-    LONG,
     PARTIES,
     SMALL,
     Ended,
     Finish,
     Finished,
     Launch,
-    seconds_until_nothing_runs,
 )
 from made_sites import credentials_of, make_sites
 
@@ -138,20 +133,3 @@ def test_other_settings_at_one_site_stop_all(sites: Sites) -> None:
             assert "were given different settings" in ended.err
             if party != "carol":
                 assert "sgb.max_depth is" in ended.err
-
-
-@pytest.mark.parametrize("killed", ["worker", "driver"])
-def test_death_at_one_site_ends_all(sites: Sites, killed: str) -> None:
-    with sites.type_everywhere(*LONG, "cluster.grace=5") as launches:
-        launches["alice"].wait_for_line("tree 3/")
-        bob = launches["bob"]
-        (bob.party("work", "bob") if killed == "worker" else bob.driver).send_signal(signal.SIGKILL)
-        began = time.monotonic()
-        ended = end(launches)
-        for party, one in ended.items():
-            assert one.at - began < AT_MOST, party
-            if killed == "worker" or party != "bob":
-                assert one.code == 5, one.out + one.err
-                assert "bob" in one.err.partition("\n  where")[0]
-    for place in sites.places.values():
-        seconds_until_nothing_runs(place, {})
