@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from runner.cluster.channel import Channel, Message
 from runner.cluster.peers import PeerChannel, said_to_all
+from runner.cluster.sockets import Sockets
 from runner.errors import RunnerError
 from runner.logs import How, structured
 
@@ -64,9 +65,15 @@ class Template:
     ) -> None:
         self._kind = kind
         self._numbers = itertools.count()
+        self._temporary = Sockets()  # removed by the driver, as the process never ends in the usual way
         here, there = socket.socketpair()
         self.control = Channel(here)
-        arguments = {"kind": kind, "preload": list(preload), "control": there.fileno()}
+        arguments = {
+            "kind": kind,
+            "preload": list(preload),
+            "control": there.fileno(),
+            "temporary": str(self._temporary.path),
+        }
         if how is not None:
             arguments |= {"log": str(structured(log).absolute()), "how": how}
         with log.open("ab") as output:
@@ -117,6 +124,7 @@ class Template:
                 os.killpg(self._process.pid, 0)
                 time.sleep(0.005)
         self._process.wait()
+        self._temporary.remove()
         self.control.close()
 
 

@@ -21,12 +21,11 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from runner.cluster.channel import Channel, Message
-from runner.cluster.sockets import Sockets
 from runner.files import open_log
 from runner.logs import How, RunLog
 
@@ -41,8 +40,9 @@ def main(arguments_json: str) -> NoReturn:
     threading.Thread(target=_leave_with_driver, args=(control.fileno(),), daemon=True).start()
     log = _log_of(arguments)
     began = time.monotonic()
-    with _temporary_files():
-        job = _preload(arguments["kind"], arguments["preload"])
+    tempfile.tempdir = arguments["temporary"]  # where JAX makes a folder when it is imported, for a purpose of GPUs
+    job = _preload(arguments["kind"], arguments["preload"])
+    tempfile.tempdir = None
     log.write("imported", "the libraries are imported", seconds=round(time.monotonic() - began, 3))
     gc.collect()
     gc.freeze()  # no child looks through what was imported again: memory stays shared, and collections are short
@@ -57,18 +57,6 @@ def _log_of(arguments: Mapping[str, Any]) -> RunLog:
 # JAX warns that its threads do not survive a fork. It has been imported here and not used: a child's first
 # computation starts a backend of its own.
 warnings.filterwarnings("ignore", message="os.fork", category=RuntimeWarning)
-
-
-@contextlib.contextmanager
-def _temporary_files() -> Iterator[None]:
-    """JAX makes a folder where it is imported, for a purpose of GPUs, and this process never ends in the usual way."""
-    folder = Sockets()
-    tempfile.tempdir = str(folder.path)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = None
-        folder.remove()
 
 
 def _preload(kind: str, modules: list[str]) -> Job:
