@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support import make_spec
 
-from runner.cluster.limits import threads_of
+from runner.cluster.limits import threads_of, usable_cores
 from runner.errors import ClusterError, PolicyError, SpecError, StageError
 from runner.spec.identity import spec_digest
 from runner.spec.sweep import Sweep as Settings
@@ -146,8 +146,9 @@ def test_a_job_has_its_share_of_the_cores_and_a_report_where_all_get_one() -> No
     shared = adapted(spec, Settings(parallel=1000))
     assert (threads_of(shared), shared.report.html) == (1, False)
     assert spec_digest(shared) == spec_digest(spec)
-    for bound in ("cluster.threads=3", "cluster.limits.cores=3"):
-        assert threads_of(adapted(make_spec(bound), Settings(parallel=2))) == 3
+    bounds = {"cluster.threads=3": 3, "cluster.limits.cores=3": min(3, usable_cores())}
+    for bound, threads in bounds.items():
+        assert threads_of(adapted(make_spec(bound), Settings(parallel=2))) == threads
     assert not adapted(make_spec("report.html=false"), Settings(reports="all")).report.html
 
 
