@@ -2,8 +2,8 @@
 
 They carry agreement, liveness and abort: control messages as between a driver and its worker (:mod:`channel`), and no
 party's data. To the rest of the driver each peer is a :class:`Channel`; a thread of its own carries what is said there
-over the network. Every message has a number and is kept until the peer has it, so that after a cut the rest is said
-again, once, and in order. A cut longer than the grace ends the channel, as a death would.
+over the network (:mod:`line`), and connects again after a cut. One longer than the grace ends the channel, as a death
+would.
 
 Both ends demand a certificate of the common authority, for the peer's name and, where the spec pins one, of its key.
 """
@@ -12,22 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import secrets
-import socket
 import ssl
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent import futures
-from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from runner.cluster.background import HANDSHAKE, Background, Door, Sparing, Streams
-from runner.cluster.channel import DESCRIPTORS, Channel
+from runner.cluster.channel import Channel
+from runner.cluster.line import Greeting, Line
 from runner.cluster.mutual_tls import (
     Credentials,
     certificate_of,
@@ -35,7 +30,6 @@ from runner.cluster.mutual_tls import (
     is_refusal,
     listening,
     reason,
-    shown_by,
 )
 from runner.errors import ClusterError, RunnerError
 from runner.keys.pki import faults_of, host_name, names_in, read_certificate
@@ -55,27 +49,6 @@ class Peer(NamedTuple):
     host: str
     port: int
     pin: str | None = None
-
-
-@dataclass
-class _Line:
-    """What is said to and heard from one peer, over however many connections."""
-
-    party: str
-    to_driver: socket.socket
-    at_driver: socket.socket  # the other end of that
-    own: str = field(default_factory=lambda: secrets.token_hex(16))  # what this site calls its side
-    said: deque[tuple[int, bytes]] = field(default_factory=deque)
-    number: int = 0
-    heard: int = 0
-    session: str | None = None
-    writer: asyncio.StreamWriter | None = None
-    last_word: float = 0.0  # when the peer was last heard, by the loop's clock
-    ahead: float = 0.0  # seconds by which the peer's clock is
-    trouble: str = "it has not been reached yet"
-    certificate: bytes = b""  # what it showed, DER
-    calls: int = 0  # connections that it has opened
-    came: bool = False  # whether it was ever connected
 
 
 class Links:
@@ -107,7 +80,7 @@ class Links:
         self._fail = fail
         self._partly = False
         self._opening = True
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
         self._peers: dict[str, Peer] = {}
         self._changed = threading.Condition()
         self._listener = listening(listen, party)
@@ -141,18 +114,16 @@ class Links:
         channels = {}
         self._peers = dict(peers)
         for party in peers:
-            here, there = socket.socketpair()
-            there.setblocking(False)
-            self._lines[party] = _Line(party, there, here)
+            line = self._lines[party] = Line(party, self._background.loop)
             if party > self._party:
-                self._lines[party].trouble = f"no call from there has come to port {self.port} here yet"
-            channels[party] = Channel(here)
+                line.trouble = f"no call from there has come to port {self.port} here yet"
+            channels[party] = Channel(line.at_driver)
         door = Door(
             self._background, self._listener, self._credentials, LONGEST_LINE, self._admit, self._refuse_stranger
         )
         self._background.spawn(door.stand_open())
         for party in peers:
-            self._background.spawn(self._listen_to_driver(self._lines[party]))
+            self._background.spawn(self._lines[party].pass_on())
             if party < self._party:
                 self._background.spawn(self._call(self._lines[party]))
         self._background.spawn(self._keep_alive())
@@ -166,7 +137,7 @@ class Links:
         self._background.end()
         self._listener.close()
         for line in self._lines.values():
-            line.to_driver.close()
+            line.close()
 
     def _await_all(self, seconds: float, tell: Callable[[str], None], every: float) -> None:
         waited = 0.0
@@ -185,7 +156,8 @@ class Links:
                     )
                 if waited:
                     for line in missing:
-                        tell(f"waiting for {line.party} at {self._whereabouts(line.party)}: {line.trouble}")
+                        where = self._whereabouts(line.party)
+                        tell(f"waiting for {line.party} at {where} ({waited:.0f} s of {seconds:g} s): {line.trouble}")
                 step = min(every, seconds - waited)
                 self._changed.wait_for(lambda: all(line.writer for line in self._lines.values()), timeout=step)
                 waited += step
@@ -210,7 +182,7 @@ class Links:
         """Party → the certificate that it showed and that was found good (PEM), of those that were connected."""
         return {party: ssl.DER_cert_to_PEM_cert(line.certificate) for party, line in self._lines.items()}
 
-    async def _call(self, line: _Line) -> None:
+    async def _call(self, line: Line) -> None:
         """Connect to a peer, again and again until the links are closed; more slowly while it does not answer."""
         peer, pause = self._peers[line.party], FIRST_PAUSE
         while True:
@@ -281,10 +253,10 @@ class Links:
         finally:
             line.calls -= 1
 
-    async def _converse(self, line: _Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, line: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Greet, say again what the peer has not heard, then pass on what it says until the connection breaks."""
         try:
-            writer.write(_encoded({"session": line.own, "knows": line.session, "heard": line.heard, "at": time.time()}))
+            writer.write(line.greeting())
             content = await asyncio.wait_for(reader.readline(), HANDSHAKE)
             if not content:
                 self._note(line, "the connection ended")
@@ -292,20 +264,11 @@ class Links:
             greeting = self._read_greeting(line, content)
             if greeting is None:
                 return
-            line.session, line.certificate = greeting.session, shown_by(writer)
-            _forget(line, greeting.heard)
-            if line.writer is not None:  # the caller has given up that connection, and it alone may call
-                line.writer.transport.abort()
-            for _, message in line.said:
-                writer.write(message)
             with self._changed:
-                line.writer, line.trouble, line.came = writer, "", True
-                line.last_word = self._background.loop.time()
-                line.ahead = 0.0 if greeting.at is None else greeting.at - time.time()
+                line.connect(greeting, writer)
                 self._changed.notify_all()
             while content := await reader.readline():
-                line.last_word = self._background.loop.time()
-                await self._take(line, msgspec.json.decode(content, type=_Frame), writer)
+                await line.take(content)
             self._note(line, "the connection ended")
         except (msgspec.MsgspecError, RecursionError):
             self._give_up(line, "it said what cannot be read")
@@ -316,14 +279,14 @@ class Links:
                 line.writer = None
             writer.close()
 
-    def _read_greeting(self, line: _Line, content: bytes) -> _Greeting | None:
+    def _read_greeting(self, line: Line, content: bytes) -> Greeting | None:
         """What a connection begins with; None where it is not to be gone on with. One that stands is left in peace."""
         try:
-            greeting = msgspec.json.decode(content, type=_Greeting)
+            greeting = msgspec.json.decode(content, type=Greeting)
         except (msgspec.MsgspecError, RecursionError):
             self._warn(f"refused a connection of {line.party}: what it says cannot be read")
             return None
-        if greeting.knows not in (None, line.own):
+        if not line.is_mine(greeting):
             self._note(line, "it still goes on with what this site had begun before")
             return None
         if line.session in (None, greeting.session):
@@ -333,27 +296,6 @@ class Links:
         else:
             self._warn(f"refused a connection of {line.party}: it is of another run, and the one to this run stands")
         return None
-
-    async def _take(self, line: _Line, frame: _Frame, writer: asyncio.StreamWriter) -> None:
-        if frame.heard is not None:
-            _forget(line, frame.heard)
-        elif frame.said is not None and frame.number == line.heard + 1:
-            line.heard += 1
-            frame.said.pop(DESCRIPTORS, None)  # no file comes over a network
-            await self._background.loop.sock_sendall(line.to_driver, json.dumps(frame.said).encode() + b"\n")
-            writer.write(_encoded({"heard": line.heard}))
-
-    async def _listen_to_driver(self, line: _Line) -> None:
-        """Say to the peer what the driver says into its channel."""
-        buffer = b""
-        while received := await self._background.loop.sock_recv(line.to_driver, 1 << 16):
-            *whole, buffer = (buffer + received).split(b"\n")
-            for message in whole:
-                line.number += 1
-                encoded = _encoded({"number": line.number, "said": json.loads(message)})
-                line.said.append((line.number, encoded))
-                if line.writer is not None:
-                    line.writer.write(encoded)
 
     async def _keep_alive(self) -> None:
         """Give signs of life, and give up a peer that is cut off or silent for longer than the grace."""
@@ -365,10 +307,9 @@ class Links:
                 self._fail(self._stood_still(stood))
             for line in (line for line in self._lines.values() if line.session is not None):
                 silence = now - line.last_word
-                if line.writer is not None:
-                    line.writer.write(_encoded({"heard": line.heard}))
-                    if silence > max(QUIET, self._grace / 3):
-                        line.writer.transport.abort()  # what was lost on the way is said again sooner by another one
+                line.give_sign()
+                if line.writer is not None and silence > max(QUIET, self._grace / 3):
+                    line.writer.transport.abort()  # what was lost on the way is said again sooner by another one
                 if silence > self._grace:
                     self._give_up(line, line.trouble or "it is silent")
 
@@ -381,65 +322,32 @@ class Links:
             fix="run again at all sites; raise cluster.grace where that may happen",
         )
 
-    def _patience(self, line: _Line) -> float:
+    def _patience(self, line: Line) -> float:
         """Seconds for an attempt to connect: where the network was cut, the next one may find it mended."""
         return HANDSHAKE if line.session is None else min(HANDSHAKE, max(QUIET, self._grace / 3))
 
     async def _say_the_rest(self) -> None:
         await asyncio.sleep(0)  # what the driver said just now is read first
         until = self._background.loop.time() + LAST_WORDS
-        while any(line.said and line.writer for line in self._lines.values()) and self._background.loop.time() < until:
+        while any(line.is_waiting() for line in self._lines.values()) and self._background.loop.time() < until:
             await asyncio.sleep(0.01)
 
-    def _give_up(self, line: _Line, trouble: str) -> None:
+    def _give_up(self, line: Line, trouble: str) -> None:
         """End the peer's channel: the driver then hears of it as of a death. While it still waits for a third, nothing
         was said, and the peer may come again."""
         self._note(line, trouble)
         with self._changed:
             if self._opening:
-                self._begin_anew(line)
+                line.begin_anew()
                 return
-        with contextlib.suppress(OSError):
-            line.to_driver.shutdown(socket.SHUT_RDWR)
+        line.end()
 
-    def _begin_anew(self, line: _Line) -> None:
-        """Forget a peer, and what it said, of which the driver has read nothing."""
-        line.own, line.session, line.writer, line.heard = secrets.token_hex(16), None, None, 0
-        with contextlib.suppress(BlockingIOError):
-            while line.at_driver.recv(1 << 16, socket.MSG_DONTWAIT):
-                pass
-
-    def _note(self, line: _Line, trouble: str) -> None:
+    def _note(self, line: Line, trouble: str) -> None:
         with self._changed:
             line.trouble = trouble
 
-    def _refuse(self, line: _Line, address: str, faults: list[str]) -> None:
+    def _refuse(self, line: Line, address: str, faults: list[str]) -> None:
         trouble = f"its certificate is not that of {line.party}: {'; '.join(faults)}"
         if line.trouble != trouble:  # once, however often it is tried
             self._warn(f"refused {address}: {trouble}")
         self._note(line, trouble)
-
-
-class _Greeting(msgspec.Struct):
-    session: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    heard: Annotated[int, msgspec.Meta(ge=0)]
-    knows: str | None = None
-    at: float | None = None
-
-
-class _Frame(msgspec.Struct):
-    """Either a message and its number, or how many were heard."""
-
-    heard: int | None = None
-    number: int | None = None
-    said: dict[str, Any] | None = None
-
-
-def _encoded(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode() + b"\n"
-
-
-def _forget(line: _Line, heard: int) -> None:
-    """What the peer has heard need not be said again."""
-    while line.said and line.said[0][0] <= heard:
-        line.said.popleft()

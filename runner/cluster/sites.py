@@ -217,7 +217,8 @@ class Sites:
                 raise _silent(sorted(waiting)[0], f"it has said nothing for {seconds:g} s")
             if now >= tell_at:
                 tell_at = now + EVERY
-                self._notice(f"waiting for {' and '.join(sorted(waiting))} to say what was given there")
+                names, waited = " and ".join(sorted(waiting)), f"{now - began:.0f} s of {seconds:g} s"
+                self._notice(f"waiting for {names} to say what was given there ({waited})")
             ready = select.select(list(waiting.values()), [], [], TICK)[0]
             said = [(channel.party, *channel.read(("hello",))) for channel in ready]
 

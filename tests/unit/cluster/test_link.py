@@ -269,7 +269,7 @@ def test_who_stood_still_itself_says_so(site: Callable[..., Site]) -> None:
 
 def test_how_far_the_clocks_are_apart_is_known(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
     alice, bob = site("alice"), site("bob")
-    monkeypatch.setattr("runner.cluster.link.time", Clock(alice.links))
+    monkeypatch.setattr("runner.cluster.line.time", Clock(alice.links))
     pair(alice, bob)
     assert 3590 < bob.links.ahead()["alice"] < 3610
     assert -3610 < alice.links.ahead()["bob"] < -3590
@@ -324,7 +324,7 @@ def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:
         bob.open({"alice": Peer("127.0.0.1", 1)}, seconds=1.2)
     assert raised.value.what == "alice did not come"
     assert raised.value.why == "127.0.0.1:1: nothing listens there"
-    assert any(line.startswith("waiting for alice at 127.0.0.1:1") for line in bob.told)
+    assert any(line.startswith("waiting for alice at 127.0.0.1:1 (0 s of") for line in bob.told)
 
 
 def test_who_should_call_is_told_with_the_port_that_it_should_call(site: Callable[..., Site]) -> None:
