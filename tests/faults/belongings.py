@@ -27,15 +27,16 @@ HOUR = 3600
 
 
 def disk_full(world: World, party: str, stage: str = "train") -> Row:
-    """The disk of a site's outputs is full before the run begins (``start``), or from a moment of training on."""
+    """The disk of a site's outputs is full before the run begins (``start``), or from the moment of a stage on."""
     with _small_disk(world, party) as (settings, fill), ExitStack() as stack:
+        plan, own = (*PLAN, NO_WAIT), {party: settings}
         if stage == "start":
             fill()
-        plan = (*PLAN, NO_WAIT)
-        launches = stack.enter_context(world.ground.type_everywhere(*plan, own={party: settings}))
-        if stage != "start":
-            launches[RECIPIENT].wait_for_line("tree 1/")
+            launches = stack.enter_context(world.ground.type_everywhere(*plan, own=own))
+        else:
+            launches = stack.enter_context(world.come_to(stage, party, *plan, own=own))
             fill()
+            world.let_go(party)
         words = {party: ("has no room left on a disk", "free some space")}
         words |= dict.fromkeys(others_than(party), (party,))
         return world.outcome("disk full", stage, party, now(), launches, ALL_FIVE, words)
@@ -83,8 +84,12 @@ def clock(world: World, party: str, stage: str = "agree", seconds: int = HOUR) -
         else:
             words = {name: (f"{party} did not come",) for name in others_than(party)}
             words[party] = ("it is not valid before", "the clock here says")
-        what = f"clock {abs(seconds) // 60} minutes {'ahead' if seconds > 0 else 'behind'}"
-        return world.outcome(what, stage, party, began, launches, ALL_FIVE, words, at_most=None)
+        return world.outcome(clock_fault(seconds), stage, party, began, launches, ALL_FIVE, words, at_most=None)
+
+
+def clock_fault(seconds: int) -> str:
+    """What it is called when a clock is wrong by so much."""
+    return f"clock {abs(seconds) // 60} minutes {'ahead' if seconds > 0 else 'behind'}"
 
 
 def damaged_model(world: World, party: str, stage: str = "load") -> Row:

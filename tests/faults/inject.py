@@ -32,6 +32,7 @@ SIGNALS = {
 FAULTS = (EXCEPTION, *SIGNALS)  # of which a run dies
 PAUSE, PAUSED = "driver paused", 3.0  # for so many seconds, which a run survives
 SIGNALS[PAUSE] = (signal.SIGSTOP, "driver")
+HELD, HELD_AT_MOST = "held", 10.0  # the stage waits, for so many seconds, until somebody has done something outside
 # Where a moment of the run begins that is no stage of the plan.
 _ELSEWHERE = {
     "agree": ("runner.cluster.sites", "Sites", "agree"),
@@ -53,7 +54,7 @@ def at_stage(party: str, stage: str, fault: str, marker: str, after: float = 0.0
         party: this site's.
         stage: of the plan, or ``agree`` (in the driver), ``validate`` (in the process that checks the table), ``open``,
             ``attest``.
-        fault: one of ``FAULTS``.
+        fault: one of ``FAULTS``, ``PAUSE`` or ``HELD``.
         marker: a file that then says when it happened (monotonic seconds).
         after: seconds later, while the stage goes on.
     """
@@ -64,6 +65,9 @@ def at_stage(party: str, stage: str, fault: str, marker: str, after: float = 0.0
         partial = Path(f"{marker}.partial")
         partial.write_text(str(time.monotonic()))
         partial.rename(marker)
+        if fault == HELD:
+            _wait_for(go_on(marker))
+            return
         if fault == EXCEPTION:
             raise RuntimeError(canary_of(party))
         number, victim = SIGNALS[fault]
@@ -89,6 +93,17 @@ def at_stage(party: str, stage: str, fault: str, marker: str, after: float = 0.0
     else:
         plan = importlib.import_module("runner.stages.plan")
         _do_before(plan, "_run", lambda begun, *_: strike() if begun == stage else None)
+
+
+def go_on(marker: str | Path) -> Path:
+    """The file that lets a stage go on which is held."""
+    return Path(f"{marker}.go-on")
+
+
+def _wait_for(path: Path) -> None:
+    until = time.monotonic() + HELD_AT_MOST
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def _do_before(owner: Any, name: str, first: Callable[..., None]) -> None:

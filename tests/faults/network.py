@@ -6,37 +6,37 @@ import time
 from contextlib import ExitStack
 
 from faults.ground import GRACE
+from faults.processes import STAGES
 from faults.rows import Row
-from faults.world import PLAN, RECIPIENT, World, now, others_than
+from faults.world import PLAN, World, now, others_than
 from integration.launch import LONG, PARTIES
 
 CUT = GRACE - 2  # seconds
 RATE, QUEUE = "8mbit", "400ms"  # of a slow link: whatever waits there for longer than that is lost
-# What the terminal shows just before a stage, and settings with which the stage uses the links that are meant.
-BEFORE = {"align": "check tables", "train": "tree 1/"}
-WITH = {"align": ("align=psi",), "train": ()}
 
 
 def cut(world: World, party: str, stage: str = "train") -> Row:
-    """The cable of a host is pulled, and stays so."""
-    with world.ground.type_everywhere(*LONG, *WITH[stage]) as launches:
-        launches[RECIPIENT].wait_for_line(BEFORE[stage])
+    """The cable of a host is pulled as a stage begins there, and stays so."""
+    plan = PLAN if STAGES.index(stage) > STAGES.index("train") else LONG
+    with world.come_to(stage, party, *plan) as launches:
         began = now()
         world.hosts.cut(party)
+        world.let_go(party)
         try:
-            gone = f"the site of {party} is gone"
-            words = {name: (gone, "stage ") for name in others_than(party)} | {party: (" is gone", "stage ")}
+            where = () if stage == "agree" else ("stage ",)
+            words = {name: (f"the site of {party} is gone", *where) for name in others_than(party)}
+            words[party] = (" is gone", *where)
             return world.outcome("link cut", stage, party, began, launches, dict.fromkeys(PARTIES, 5), words)
         finally:
             world.hosts.heal(party)
 
 
 def cut_and_heal(world: World, party: str, stage: str = "train") -> Row:
-    """The cable is pulled for less than the grace: in SGB's messages (train), or in SPU's (align, by PSI)."""
-    with world.ground.type_everywhere(*PLAN, *WITH[stage]) as launches:
-        launches[RECIPIENT].wait_for_line(BEFORE[stage])
+    """The cable is pulled for less than the grace: in SGB's messages (train), SPU's (align, by PSI), the drivers'."""
+    with world.come_to(stage, party, *PLAN) as launches:
         began = now()
         world.hosts.cut(party)
+        world.let_go(party)
         time.sleep(CUT)
         world.hosts.heal(party)
         return world.healed(f"link cut for {CUT:g} s", stage, party, began, launches)
@@ -44,9 +44,9 @@ def cut_and_heal(world: World, party: str, stage: str = "train") -> Row:
 
 def flapping(world: World, party: str, stage: str = "align") -> Row:
     """The link comes and goes every second."""
-    with world.ground.type_everywhere(*PLAN, *WITH[stage]) as launches:
-        launches[RECIPIENT].wait_for_line(BEFORE[stage])
+    with world.come_to(stage, party, *PLAN) as launches:
         began = now()
+        world.let_go(party)
         for _ in range(4):
             world.hosts.cut(party)
             time.sleep(1)

@@ -53,7 +53,7 @@ def try_fault(ground: Ground, fault: str, stage: str, party: str, stop: float = 
     strike = {"party": party, "stage": stage, "fault": fault, "marker": str(marker), "after": after}
     plan = SHORT if STAGES.index(stage) > STAGES.index("train") else LONG
     with ground.type_everywhere(*plan, before={party: [("faults.inject", "at_stage", strike)]}) as launches:
-        struck = _when_struck(marker, launches[party])
+        struck = when_struck(marker, launches[party])
         stopped = _stopped(ground, party) if fault.endswith("stopped") else []
         others = {peer: launch.end() for peer, launch in launches.items() if peer != party}
         seconds = max(one.at for one in others.values()) - struck
@@ -88,7 +88,12 @@ def following_run(ground: Ground) -> list[str]:
         return found + wrong_after(ground, ended, folders, before)
 
 
-def _when_struck(marker: Path, launch: Launch) -> float:
+def when_struck(marker: Path, launch: Launch) -> float:
+    """When it happened (monotonic seconds), waiting for it.
+
+    Raises:
+        AssertionError: where the run ended before.
+    """
     until = time.monotonic() + GIVE_UP
     while time.monotonic() < until:
         if marker.exists():

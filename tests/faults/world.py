@@ -5,9 +5,10 @@ Each fault is a function of a :class:`World` and of the party that it happens to
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +16,17 @@ import polars as pl
 from faults.aftermath import wrong_after, wrong_words
 from faults.ground import Ground
 from faults.hosts import Hosts
+from faults.inject import HELD, go_on
+from faults.processes import IN_TRAINING, when_struck
 from faults.rows import Row
 from integration.launch import AT_MOST, PARTIES, SMALL, Ended, Launch
 
 PLAN = (*SMALL, "sgb.num_boost_round=6")
 RECIPIENT = "carol"  # of predictions: the label holder
+WITH = {
+    "align": ("align=psi",),
+    "explain": ("explain.importance=true",),
+}  # settings that a stage needs, or is more with
 Words = Mapping[str, tuple[str, ...]]
 
 
@@ -37,6 +44,32 @@ class World:
             ended = {party: launch.end() for party, launch in launches.items()}
             assert all(one.code == 0 for one in ended.values()), ended
             return {party: launch.folder for party, launch in launches.items()}
+
+    @contextlib.contextmanager
+    def come_to(
+        self, stage: str, party: str, *arguments: str, own: Mapping[str, Sequence[str]] | None = None
+    ) -> Iterator[dict[str, Launch]]:
+        """A run over all sites that has come to a stage: there a party waits until :meth:`let_go`, or is in training.
+
+        Args:
+            own: what the operator of one site adds.
+        """
+        marker = self._marker(party)
+        for path in (marker, go_on(marker)):
+            path.unlink(missing_ok=True)
+        after = IN_TRAINING if stage == "train" else 0.0
+        hold = {"party": party, "stage": stage, "fault": HELD, "marker": str(marker), "after": after}
+        plan, before = (*arguments, *WITH.get(stage, ())), {party: [("faults.inject", "at_stage", hold)]}
+        with self.ground.type_everywhere(*plan, own=own, before=before) as launches:
+            when_struck(marker, launches[party])
+            yield launches
+
+    def let_go(self, party: str) -> None:
+        """Let the party go on that waits at a stage."""
+        go_on(self._marker(party)).touch()
+
+    def _marker(self, party: str) -> Path:
+        return self.ground.places[party] / "held"
 
     def outcome(
         self,
