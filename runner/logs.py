@@ -56,7 +56,7 @@ def structured(readable: Path) -> Path:
 
 
 class RunLog:
-    """The structured log of one process; safe to use from several threads, and silent where it cannot be written.
+    """The structured log of one process, safe to use from several threads. Where it cannot be written, work goes on.
 
     Args:
         path: its file; None: nothing is written.
@@ -78,9 +78,11 @@ class RunLog:
         self._logger.addHandler(logging.NullHandler())  # else a line after the end would go to the terminal
         self._file: logging.Handler | None = None
         if path is not None:
-            with suppress(OSError):
+            try:
                 self._file = _file(path, how)
                 self._logger.addHandler(self._file)
+            except OSError as error:
+                _tell_of_gap(path, error)
 
     def write(self, event: str, message: str, level: Level = "info", **more: Any) -> None:
         """Write one line; ``more`` are fields besides the common ones."""
@@ -135,7 +137,9 @@ def _file(path: Path, how: How) -> logging.Handler:
 
 
 class _Rotated(RotatingFileHandler):
-    """A file that only this user can read; where it cannot be written, the run goes on without it."""
+    """A file that only this user can read; where it cannot be written, that is said once, and the run goes on."""
+
+    _told = False
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
@@ -152,7 +156,14 @@ class _Rotated(RotatingFileHandler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        pass
+        if not self._told:
+            self._told = True
+            _tell_of_gap(self.baseFilename, sys.exc_info()[1])
+
+
+def _tell_of_gap(path: str | Path, error: BaseException | None) -> None:
+    with suppress(OSError):  # where it goes to may lie on the same full disk
+        print(f"note: lines are missing in {path}: {error}", file=sys.stderr, flush=True)
 
 
 class _Taking(logging.Handler):

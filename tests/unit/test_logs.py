@@ -103,17 +103,21 @@ def test_an_error_of_the_runner_is_told_in_full(path: Path) -> None:
     assert lines(path)[0]["error"] == error.to_dict()
 
 
-def test_who_may_not_write_goes_on_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_who_may_not_write_says_so_once_and_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
     RunLog(None, How(), process="driver").write("begun", "nobody reads this", "error")
     (tmp_path / "file").touch()
     RunLog(tmp_path / "file" / "driver.jsonl", How(), process="driver").write("begun", "there is no folder", "error")
     log = RunLog(full, How(), process="driver")
-    log.write("begun", "there is no room for this", "error")
+    for _ in range(2):
+        log.write("begun", "there is no room for this", "error")
     log.close()
     log.write("ended", "this comes too late", "error")
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    assert out == ""
+    missing = [line.partition("note: lines are missing in ")[2].partition(": ")[0] for line in err.splitlines()]
+    assert missing == [str(tmp_path / "file" / "driver.jsonl"), str(full)]
 
 
 def test_a_full_disk_leaves_whole_lines(path: Path) -> None:
