@@ -21,7 +21,6 @@ pytestmark = pytest.mark.processes
 Try = Callable[[World], Row]
 # The last one goes on to its end: a run after all the others that succeeds.
 ANYWHERE: dict[str, Try] = {
-    "no certificate": lambda world: certificate(world, "alice", fault="no certificate"),
     "expired certificate": lambda world: certificate(world, "carol", fault="expired certificate"),
     "another authority's certificate": lambda world: certificate(world, "bob", fault="another authority's certificate"),
     "clock ahead": lambda world: clock(world, "bob"),
