@@ -14,7 +14,7 @@ def make_sites(folder: Path, parties: Iterable[str]) -> dict[str, Credentials]:
     make_authority(folder / "ca")
     for party in parties:
         make_request(party, folder / party)
-        sign_request(folder / "ca", folder / party / REQUEST, days=30)
+        sign_request(folder / "ca", folder / party / REQUEST, days=90)
     return {party: credentials_of(folder, party) for party in parties}
 
 

@@ -9,7 +9,18 @@ from runner.cluster.channel import Message
 from runner.cluster.link import Peer
 from runner.cluster.mutual_tls import Credentials
 from runner.errors import ClusterError, DataError, SpecError
-from runner.keys.pki import AUTHORITY, CERTIFICATE, REQUEST, TLS_KEY, faults_of, pin_of, read_certificate, read_key
+from runner.keys.pki import (
+    AUTHORITY,
+    CERTIFICATE,
+    FEW_DAYS,
+    REQUEST,
+    TLS_KEY,
+    days_left,
+    faults_of,
+    pin_of,
+    read_certificate,
+    read_key,
+)
 from runner.spec.model import Spec
 from runner.spec.site import host_and_port
 
@@ -64,6 +75,16 @@ def require_own_certificate(spec: Spec) -> None:
             fix=f"set the clock, if it is wrong; else have {request} signed by the authority of {files.authority}, "
             "and put the certificate there",
         )
+
+
+def soon_to_renew(spec: Spec) -> str | None:
+    """A word to this site's operator where the certificate, which is good, ends soon; else None."""
+    path = credentials_of(spec).certificate
+    certificate = read_certificate(path)
+    if (days := days_left(certificate)) >= FEW_DAYS:
+        return None
+    ends = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+    return f"the certificate of {_self_of(spec)}, {path}, ends in {days} days: renew it before {ends}; the pin stays"
 
 
 def _to_make(party: str, request: Path, files: Credentials) -> str:

@@ -25,7 +25,7 @@ from runner.cluster.link import Links
 from runner.cluster.mutual_tls import listening
 from runner.cluster.peers import PeerChannel, told
 from runner.cluster.relay import Relay
-from runner.cluster.site import credentials_of, listen_of, peers_of, reached_at, require_own_certificate
+from runner.cluster.site import credentials_of, listen_of, peers_of, reached_at, require_own_certificate, soon_to_renew
 from runner.cluster.tls import Identity
 from runner.environment import machine, shared_software
 from runner.errors import ClusterError, RunnerError, SpecError
@@ -77,6 +77,8 @@ class Sites:
         self.party = spec.self_party
         self.credentials = credentials_of(spec)
         require_own_certificate(spec)
+        if (word := soon_to_renew(spec)) is not None:
+            notice(word)
         self._notice = notice
         self._warn = warn
         self.faults: SimpleQueue[RunnerError] = SimpleQueue()

@@ -11,11 +11,9 @@ from runner.cluster.mutual_tls import Credentials, listening
 from runner.cluster.site import credentials_of, faults_of_own, listen_of
 from runner.doctor.findings import Finding, failed, failure, passed, warning
 from runner.errors import ClusterError, RunnerError
-from runner.keys.pki import host_name, read_certificate
+from runner.keys.pki import FEW_DAYS, days_left, host_name, read_certificate
 from runner.spec.model import Party, Spec
 from runner.spec.site import PORTS
-
-FEW_DAYS = 30
 
 
 def look_at_key(party: str, settings: Party) -> Finding:
@@ -45,8 +43,7 @@ def judge_certificate(
     files: Credentials, party: str, certificate: x509.Certificate, faults: list[str], now: datetime.datetime
 ) -> Finding:
     """What is said of a certificate with these faults."""
-    ends = certificate.not_valid_after_utc
-    days = (ends - now).days
+    ends, days = certificate.not_valid_after_utc, days_left(certificate, now)
     if faults:
         renew = f"have {files.private_key.with_suffix('.csr')} signed, and put the certificate to {files.certificate}"
         return failed("certificate", f"{files.certificate}: {'; '.join(faults)}", renew)

@@ -30,6 +30,7 @@ AUTHORITY = "ca.crt"
 AUTHORITY_KEY = "ca.key"
 AUTHORITY_YEARS = 5
 SKEW = datetime.timedelta(minutes=5)  # how far the parties' clocks may be apart when a certificate is new
+FEW_DAYS = 30  # of a certificate: time to renew it
 
 
 def host_name(party: str) -> str:
@@ -150,6 +151,11 @@ def faults_of(
     if pin is not None and found != pin:
         faults.append(f"its key has the pin {found}, not {pin}")
     return faults
+
+
+def days_left(certificate: x509.Certificate, now: datetime.datetime | None = None) -> int:
+    """Whole days for which a certificate is still valid."""
+    return (certificate.not_valid_after_utc - (now or datetime.datetime.now(datetime.timezone.utc))).days
 
 
 def names_in(certificate: x509.Certificate) -> list[str]:

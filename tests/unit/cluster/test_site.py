@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from pathlib import Path
 
 import pytest
 from made_sites import make_sites
 from support import make_spec
 
-from runner.cluster.site import require_own_certificate
+from runner.cluster.site import require_own_certificate, soon_to_renew
 from runner.cluster.sites import require_same_time
 from runner.errors import ClusterError
 from runner.keys import pki
@@ -32,6 +33,16 @@ def refused(spec: Spec) -> ClusterError:
 
 def test_good_certificate_may_begin(spec: Spec) -> None:
     require_own_certificate(spec)
+    assert soon_to_renew(spec) is None
+
+
+def test_certificate_that_ends_soon_is_told(spec: Spec, tmp_path: Path) -> None:
+    pki.make_request("alice", tmp_path / "again")
+    pki.sign_request(tmp_path / "ca", tmp_path / "again" / pki.REQUEST, days=9)
+    shutil.copy(tmp_path / "again" / pki.CERTIFICATE, tmp_path / "alice" / pki.CERTIFICATE)
+    word = soon_to_renew(spec)
+    assert word is not None
+    assert "alice/tls.crt, ends in 8 days" in word
 
 
 @pytest.mark.parametrize("missing", ["alice/tls.crt", "alice/tls.key", "ca/ca.crt"])
