@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
+# ruff: isort: off
+import bytecode  # noqa: F401 - first: it is there for its effect
+# ruff: isort: on
+
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-if sys.dont_write_bytecode:
-    # Every process would compile all that it imports, which takes most of the time of importing it. So bytecode is
-    # written after all, where it disturbs nobody; the pytest workers and all commands inherit this.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "bytecode")
-    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
-
 import hypothesis
+import pytest
 from support import PROJECT, Command, type_command
 
 # How long an example takes says more of the machine than of the code.

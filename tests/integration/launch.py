@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# ruff: isort: off
+import bytecode  # noqa: F401 - first: it is there for its effect
+# ruff: isort: on
+
 import contextlib
 import json
 import os
