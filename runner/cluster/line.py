@@ -137,6 +137,10 @@ class Line:
         if self.writer is not None:
             self.writer.write(_encoded({"heard": self._heard}))
 
+    def has_spoken(self) -> bool:
+        """Whether the peer has said anything, which a driver does when it has met all others."""
+        return self._heard > 0
+
     def is_waiting(self) -> bool:
         """Whether the peer, which is connected, has not heard all yet."""
         return self.writer is not None and bool(self._said)

@@ -103,6 +103,8 @@ class Links:
     ) -> dict[str, Channel]:
         """Connect to all peers; party → channel.
 
+        Where a peer that had met all others has left, the wait is over, and its channel is at its end.
+
         Args:
             tell: gets a line now and then that says who is missing, and why.
             partly: whether to go on after ``seconds`` with those that came; ``missing`` says who did not.
@@ -142,7 +144,7 @@ class Links:
     def _await_all(self, seconds: float, tell: Callable[[str], None], every: float) -> None:
         waited = 0.0
         with self._changed:
-            while missing := [line for line in self._lines.values() if line.writer is None]:
+            while self._opening and (missing := [line for line in self._lines.values() if line.writer is None]):
                 if waited >= seconds and self._partly:
                     break
                 if waited >= seconds:
@@ -159,9 +161,13 @@ class Links:
                         where = self._whereabouts(line.party)
                         tell(f"waiting for {line.party} at {where} ({waited:.0f} s of {seconds:g} s): {line.trouble}")
                 step = min(every, seconds - waited)
-                self._changed.wait_for(lambda: all(line.writer for line in self._lines.values()), timeout=step)
+                self._changed.wait_for(self._is_met, timeout=step)
                 waited += step
             self._opening = False
+
+    def _is_met(self) -> bool:
+        """Whether there is nobody left to wait for."""
+        return not self._opening or all(line.writer for line in self._lines.values())
 
     def missing(self) -> dict[str, str]:
         """Party → where it should be and why it is not connected, of those that are not."""
@@ -333,13 +339,15 @@ class Links:
             await asyncio.sleep(0.01)
 
     def _give_up(self, line: Line, trouble: str) -> None:
-        """End the peer's channel: the driver then hears of it as of a death. While it still waits for a third, nothing
-        was said, and the peer may come again."""
+        """End the peer's channel: the driver then hears of it as of a death. While it still waits for a third, the peer
+        may come again, if it has said nothing; if it has, it had met that third, and to wait is of no use."""
         self._note(line, trouble)
         with self._changed:
-            if self._opening:
+            if self._opening and (self._partly or not line.has_spoken()):
                 line.begin_anew()
                 return
+            self._opening = False
+            self._changed.notify_all()
         line.end()
 
     def _note(self, line: Line, trouble: str) -> None:

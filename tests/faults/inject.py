@@ -35,7 +35,7 @@ SIGNALS[PAUSE] = (signal.SIGSTOP, "driver")
 HELD, HELD_AT_MOST = "held", 10.0  # the stage waits, for so many seconds, until somebody has done something outside
 # Where a moment of the run begins that is no stage of the plan.
 _ELSEWHERE = {
-    "agree": ("runner.cluster.sites", "Sites", "agree"),
+    "agree": ("runner.cluster.sites", None, "require_same_time"),  # all have met, and said what they were given
     "validate": ("runner.data.job", None, "check_table"),
     "open": ("runner.worker.job", "Job", "_open_sites"),
     "attest": ("runner.worker.job", "Job", "attest"),

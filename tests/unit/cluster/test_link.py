@@ -298,7 +298,7 @@ def test_site_that_was_started_anew_is_another(site: Callable[..., Site]) -> Non
 
 @pytest.mark.parametrize(("restarted", "late"), [("alice", "carol"), ("carol", "alice")])
 def test_who_types_again_while_a_third_is_late_is_welcome(site: Callable[..., Site], restarted: str, late: str) -> None:
-    """Bob calls alice, and carol calls bob. What was said the first time is forgotten."""
+    """Bob calls alice, and carol calls bob."""
     sites = {party: site(party) for party in ("alice", "bob", "carol")}
     found: dict[str, Channel] = {}
     at_bob = {"bob": address(sites["bob"])}
@@ -306,16 +306,38 @@ def test_who_types_again_while_a_third_is_late_is_welcome(site: Callable[..., Si
     waiting = threading.Thread(target=lambda: found.update(sites["bob"].open(at_others)))
     waiting.start()
     first = sites[restarted]
-    first.open(at_bob)["bob"].send(event="hello", number=1)
+    first.open(at_bob)
     first.links.close()
     first.links.close = lambda: None  # type: ignore[method-assign]
     again = site(restarted, port=first.links.port)
-    again.open(at_bob)["bob"].send(event="hello", number=2)
+    again.open(at_bob)["bob"].send(event="hello")
     sites[late].open(at_bob)
     waiting.join()
-    assert next_of(found[restarted]) == {"event": "hello", "number": 2}
+    assert next_of(found[restarted]) == {"event": "hello"}
     found[restarted].send(event="heard")
     assert sites["bob"].warned == []
+
+
+@pytest.mark.parametrize(("speaker", "late"), [("alice", "carol"), ("carol", "alice")])
+def test_who_speaks_and_leaves_had_met_all_so_that_nobody_waits(
+    site: Callable[..., Site], speaker: str, late: str
+) -> None:
+    """A third has come, seen and failed before bob met it; to bob it is late."""
+    bob, other = site("bob"), site(speaker)
+
+    def fail() -> None:
+        other.open({"bob": address(bob)})["bob"].send(event="failed", party=late)
+        other.links.close()
+        other.links.close = lambda: None  # type: ignore[method-assign]
+
+    failing = threading.Thread(target=fail)
+    failing.start()
+    began = time.monotonic()
+    channels = bob.open({speaker: address(other), late: Peer("127.0.0.1", 1)}, seconds=60)
+    failing.join()
+    assert time.monotonic() - began < 15
+    assert next_of(channels[speaker]) == {"event": "failed", "party": late}
+    assert next_of(channels[speaker]) is None
 
 
 def test_who_does_not_come_is_named(site: Callable[..., Site]) -> None:
