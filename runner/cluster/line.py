@@ -73,6 +73,7 @@ class Line:
         self._said: deque[tuple[int, bytes]] = deque()
         self._number = 0
         self._heard = 0
+        self._ended = False
         self.session: str | None = None
         self.writer: asyncio.StreamWriter | None = None
         self.last_word = 0.0
@@ -141,9 +142,9 @@ class Line:
         """Whether the peer has said anything, which a driver does when it has met all others."""
         return self._heard > 0
 
-    def is_waiting(self) -> bool:
-        """Whether the peer, which is connected, has not heard all yet."""
-        return self.writer is not None and bool(self._said)
+    def is_unheard(self) -> bool:
+        """Whether the peer, which is not given up, has not heard all yet."""
+        return bool(self._said) and not self._ended
 
     def begin_anew(self) -> None:
         """Forget the peer, and what it said, of which the driver has read nothing."""
@@ -153,7 +154,8 @@ class Line:
                 pass
 
     def end(self) -> None:
-        """End the driver's channel, as a peer's death does."""
+        """Give up the peer: the driver's channel ends, as with a peer's death."""
+        self._ended = True
         with contextlib.suppress(OSError):
             self._to_driver.shutdown(socket.SHUT_RDWR)
 

@@ -132,6 +132,11 @@ class Links:
         self._await_all(seconds, tell, every)
         return channels
 
+    def settle(self) -> None:
+        """Wait until the peers have heard all that was said here, those too that are cut off; at most one grace."""
+        with contextlib.suppress(futures.TimeoutError):
+            self._background.do(self._be_heard(), seconds=self._grace)
+
     def close(self) -> None:
         """Say what is left to say, and end all connections."""
         with contextlib.suppress(futures.TimeoutError):
@@ -332,10 +337,18 @@ class Links:
         """Seconds for an attempt to connect: where the network was cut, the next one may find it mended."""
         return HANDSHAKE if line.session is None else min(HANDSHAKE, max(QUIET, self._grace / 3))
 
+    async def _be_heard(self) -> None:
+        await asyncio.sleep(0)  # what the driver said just now is read first
+        while any(line.is_unheard() for line in self._lines.values()):
+            await asyncio.sleep(0.01)
+
     async def _say_the_rest(self) -> None:
         await asyncio.sleep(0)  # what the driver said just now is read first
         until = self._background.loop.time() + LAST_WORDS
-        while any(line.is_waiting() for line in self._lines.values()) and self._background.loop.time() < until:
+        while (
+            any(line.writer and line.is_unheard() for line in self._lines.values())
+            and self._background.loop.time() < until
+        ):
             await asyncio.sleep(0.01)
 
     def _give_up(self, line: Line, trouble: str) -> None:

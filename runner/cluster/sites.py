@@ -102,6 +102,13 @@ class Sites:
         for channel in self.channels.values():
             channel.close()
 
+    def settle(self) -> None:
+        """Wait until the other sites have heard how this one's run ended; at most one ``cluster.grace``.
+
+        A site that ended without it would be gone to one that is cut off just then.
+        """
+        self._links.settle()
+
     def agree(self, spec: Spec, crew: str, denied: Sequence[Sequence[str]], repeats: str = "") -> Agreement:
         """Compare what all sites were given.
 

@@ -103,6 +103,8 @@ class Cluster:
                     self._tables.drop()
                 follow(spec, workers.crew, journal, pace)
             attest(spec, workers.crew, journal, describe(journal.outcome))
+            if self._sites is not None:
+                self._sites.settle()
         except Stopped:
             raise
         except BaseException as error:

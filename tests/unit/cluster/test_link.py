@@ -275,6 +275,35 @@ def test_how_far_the_clocks_are_apart_is_known(site: Callable[..., Site], monkey
     assert -3610 < alice.links.ahead()["bob"] < -3590
 
 
+def test_word_that_all_must_hear_outlives_a_cut_at_the_end(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice", grace=20), site("bob", grace=20)
+    wire = Wire(alice.links.port)
+    try:
+        ours, theirs = pair(alice, bob, Peer("127.0.0.1", wire.port))
+        wire.cut.set()
+        time.sleep(0.3)
+        theirs.send(event="attested")
+        threading.Timer(3.0, wire.cut.clear).start()
+        bob.links.settle()
+        bob.links.close()
+        bob.links.close = lambda: None  # type: ignore[method-assign]
+        assert next_of(ours) == {"event": "attested"}
+    finally:
+        wire.close()
+
+
+def test_nobody_waits_for_the_dead_to_hear(site: Callable[..., Site]) -> None:
+    alice, bob = site("alice"), site("bob")
+    _, theirs = pair(alice, bob)
+    alice.links.close()
+    alice.links.close = lambda: None  # type: ignore[method-assign]
+    assert next_of(theirs) is None
+    began = time.monotonic()
+    theirs.send(event="attested")
+    bob.links.settle()
+    assert time.monotonic() - began < 1
+
+
 def test_last_words_are_heard_before_the_end(site: Callable[..., Site]) -> None:
     alice, bob = site("alice"), site("bob")
     ours, theirs = pair(alice, bob)
