@@ -58,7 +58,7 @@ def markdown(kind: str, rows: Iterable[Row]) -> str:
 
 
 def matrix(rows: Sequence[Row], stages: Sequence[str]) -> str:
-    """Faults × stages: how all sites ended, wherever it happened, and the most seconds that it took.
+    """Faults × stages: the most seconds until all sites had ended, wherever it happened; or that their run goes on.
 
     Args:
         stages: in their order; rows of others are gathered in a last column.
@@ -79,8 +79,9 @@ def _cell(rows: Sequence[Row]) -> str:
         return ""
     if wrong := sum(bool(row.wrong) for row in rows):
         return f"{wrong} of {len(rows)} wrong"
-    most = max(row.seconds for row in rows)
-    return f"{'goes on' if not any(rows[0].codes.values()) else 'ends'}, {most:.1f} s"
+    if not any(code for row in rows for code in row.codes.values()):
+        return "goes on"
+    return f"{max(row.seconds for row in rows):.1f} s"
 
 
 def make_table(
