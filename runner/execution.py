@@ -131,7 +131,9 @@ def _note(console: Console, text: str) -> None:
 @contextmanager
 def _log(spec: Spec, folder: Path, console: Console) -> Iterator[RunLog]:
     """The driver's structured log; after a failure, print where all logs are."""
-    log = RunLog(folder / FOLDER / "driver.jsonl", spec.log.how(), process="driver", party=spec.self_party)
+    gaps: list[str] = []  # told where the run is done: one that fails for want of room says so itself
+    path, party = folder / FOLDER / "driver.jsonl", spec.self_party
+    log = RunLog(path, spec.log.how(), process="driver", party=party, tell=gaps.append)
     began = time.monotonic()
     log.write("begun", "the run has begun", task=spec.task.to_run(), mode=spec.cluster.mode, folder=folder)
     state = "failed"
@@ -139,6 +141,8 @@ def _log(spec: Spec, folder: Path, console: Console) -> Iterator[RunLog]:
         with log.instead_of_terminal():
             yield log
         state = "done"
+        for gap in gaps:
+            _note(console, gap)
     except BaseException as error:
         state = "interrupted" if isinstance(error, KeyboardInterrupt) else state
         log.failed(error)

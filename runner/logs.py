@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from io import TextIOWrapper
@@ -62,6 +62,7 @@ class RunLog:
         path: its file; None: nothing is written.
         process: what the process is, such as ``worker``.
         party: whose it is; None: no party's own.
+        tell: told once where lines are missing; by default, they are told where the process prints to.
 
     Attributes:
         run: the run's name, once it has one.
@@ -69,7 +70,14 @@ class RunLog:
     """
 
     def __init__(
-        self, path: Path | None, how: How, *, process: str, party: str | None = None, run: str | None = None
+        self,
+        path: Path | None,
+        how: How,
+        *,
+        process: str,
+        party: str | None = None,
+        run: str | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.run = run
         self.stage: str | None = None
@@ -79,10 +87,10 @@ class RunLog:
         self._file: logging.Handler | None = None
         if path is not None:
             try:
-                self._file = _file(path, how)
+                self._file = _file(path, how, tell or _print)
                 self._logger.addHandler(self._file)
             except OSError as error:
-                _tell_of_gap(path, error)
+                (tell or _print)(_gap(path, error))
 
     def write(self, event: str, message: str, level: Level = "info", **more: Any) -> None:
         """Write one line; ``more`` are fields besides the common ones."""
@@ -127,11 +135,11 @@ class RunLog:
             logging.getLogger().removeHandler(taking)
 
 
-def _file(path: Path, how: How) -> logging.Handler:
+def _file(path: Path, how: How, tell: Callable[[str], None]) -> logging.Handler:
     from pythonjsonlogger.json import JsonFormatter  # late: a check of the spec needs none of it
 
     make_private_dir(path.parent)
-    rotated = _Rotated(path, maxBytes=how.max_bytes, backupCount=how.keep, encoding="utf-8")
+    rotated = _Rotated(tell, path, maxBytes=how.max_bytes, backupCount=how.keep, encoding="utf-8")
     rotated.setFormatter(JsonFormatter([]))
     return rotated
 
@@ -139,7 +147,9 @@ def _file(path: Path, how: How) -> logging.Handler:
 class _Rotated(RotatingFileHandler):
     """A file that only this user can read; where it cannot be written, that is said once, and the run goes on."""
 
-    _told = False
+    def __init__(self, tell: Callable[[str], None], path: Path, **settings: Any) -> None:
+        super().__init__(path, **settings)
+        self._tell: Callable[[str], None] | None = tell
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
@@ -156,14 +166,18 @@ class _Rotated(RotatingFileHandler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not self._told:
-            self._told = True
-            _tell_of_gap(self.baseFilename, sys.exc_info()[1])
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(_gap(self.baseFilename, sys.exc_info()[1]))
 
 
-def _tell_of_gap(path: str | Path, error: BaseException | None) -> None:
+def _gap(path: str | Path, error: BaseException | None) -> str:
+    return f"lines are missing in {path}: {error}"
+
+
+def _print(text: str) -> None:
     with suppress(OSError):  # where it goes to may lie on the same full disk
-        print(f"note: lines are missing in {path}: {error}", file=sys.stderr, flush=True)
+        print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 class _Taking(logging.Handler):

@@ -143,8 +143,12 @@ class Line:
         return self._heard > 0
 
     def is_unheard(self) -> bool:
-        """Whether the peer, which is not given up, has not heard all yet."""
-        return bool(self._said) and not self._ended
+        """Whether the peer has not heard all that was said."""
+        return bool(self._said)
+
+    def is_ended(self) -> bool:
+        """Whether the peer is given up."""
+        return self._ended
 
     def begin_anew(self) -> None:
         """Forget the peer, and what it said, of which the driver has read nothing."""
@@ -154,10 +158,10 @@ class Line:
                 pass
 
     def end(self) -> None:
-        """Give up the peer: the driver's channel ends, as with a peer's death."""
+        """Give up the peer: the driver hears nothing more, as with a peer's death. What it says stays unheard."""
         self._ended = True
         with contextlib.suppress(OSError):
-            self._to_driver.shutdown(socket.SHUT_RDWR)
+            self._to_driver.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Nothing will be passed on any more."""

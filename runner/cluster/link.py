@@ -132,10 +132,15 @@ class Links:
         self._await_all(seconds, tell, every)
         return channels
 
-    def settle(self) -> None:
-        """Wait until the peers have heard all that was said here, those too that are cut off; at most one grace."""
+    def settle(self) -> list[str]:
+        """Wait until the peers have heard all that was said here, those too that are cut off; at most one grace.
+
+        Returns:
+            the parties that have not.
+        """
         with contextlib.suppress(futures.TimeoutError):
             self._background.do(self._be_heard(), seconds=self._grace)
+        return [line.party for line in self._lines.values() if line.is_unheard()]
 
     def close(self) -> None:
         """Say what is left to say, and end all connections."""
@@ -339,7 +344,7 @@ class Links:
 
     async def _be_heard(self) -> None:
         await asyncio.sleep(0)  # what the driver said just now is read first
-        while any(line.is_unheard() for line in self._lines.values()):
+        while any(line.is_unheard() and not line.is_ended() for line in self._lines.values()):
             await asyncio.sleep(0.01)
 
     async def _say_the_rest(self) -> None:

@@ -105,9 +105,16 @@ class Sites:
     def settle(self) -> None:
         """Wait until the other sites have heard how this one's run ended; at most one ``cluster.grace``.
 
-        A site that ended without it would be gone to one that is cut off just then.
+        Raises:
+            ClusterError: where one has not, to which the run must have failed.
         """
-        self._links.settle()
+        if unheard := self._links.settle():
+            raise ClusterError(
+                f"the site of {' and '.join(unheard)} is gone",
+                where=f"party {unheard[0]}, stage attest",
+                why="it has not heard that the run was attested here: there the run has failed",
+                fix=f"ask {unheard[0]}'s operator, and start again",
+            )
 
     def agree(self, spec: Spec, crew: str, denied: Sequence[Sequence[str]], repeats: str = "") -> Agreement:
         """Compare what all sites were given.

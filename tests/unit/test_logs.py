@@ -120,6 +120,15 @@ def test_who_may_not_write_says_so_once_and_goes_on(tmp_path: Path, capfd: pytes
     assert missing == [str(tmp_path / "file" / "driver.jsonl"), str(full)]
 
 
+def test_who_makes_a_log_may_be_told_of_missing_lines_in_its_own_way(tmp_path: Path) -> None:
+    full, told = tmp_path / "full", list[str]()
+    full.symlink_to("/dev/full")
+    log = RunLog(full, How(), process="driver", tell=told.append)
+    for _ in range(2):
+        log.write("begun", "there is no room for this", "error")
+    assert [text.partition(": ")[0] for text in told] == [f"lines are missing in {full}"]
+
+
 def test_a_full_disk_leaves_whole_lines(path: Path) -> None:
     log = RunLog(path, How(), process="driver")
     before, limit = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
