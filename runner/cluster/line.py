@@ -85,9 +85,7 @@ class Line:
 
     def greeting(self) -> bytes:
         """What this end of a connection begins with."""
-        return _encoded(
-            {"session": self._own, "knows": self.session, "heard": self._heard, "at": time.time()},
-        )
+        return _encoded({"session": self._own, "knows": self.session, "heard": self._heard, "at": time.time()})
 
     def is_mine(self, greeting: Greeting) -> bool:
         """Whether the peer greets this run, and not one that this site has begun before."""
