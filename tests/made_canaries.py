@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import secrets
 import sqlite3
 import stat
@@ -143,11 +144,24 @@ def write_data_settings(folder: Path) -> None:
 def contents(places: Iterable[Path], since: float = 0.0) -> Iterator[tuple[str, bytes]]:
     """Path and content of every file in these places that has changed since then, and is there to be read."""
     for place in places:
-        for path in [place] if place.is_file() else place.rglob("*"):
+        for path in [place] if place.is_file() else files_under(place):
             with contextlib.suppress(OSError):
                 told = path.stat(follow_symlinks=False)
                 if stat.S_ISREG(told.st_mode) and told.st_ctime >= since and told.st_size <= LARGEST:
                     yield str(path), path.read_bytes()
+
+
+def files_under(place: Path) -> Iterator[Path]:
+    """Unlike ``Path.rglob``, goes on when another process removes a folder meanwhile."""
+    return (Path(folder) / name for folder, _, names in os.walk(place) for name in names)
+
+
+def changed_since(since: float, places: Iterable[Path]) -> Iterator[Path]:
+    """Those of the places that have changed since then, and that no other process has removed meanwhile."""
+    for place in places:
+        with contextlib.suppress(FileNotFoundError):
+            if place.stat(follow_symlinks=False).st_ctime >= since:
+                yield place
 
 
 def _write_contract(path: Path, columns: dict[str, dict[str, object]]) -> None:

@@ -72,3 +72,19 @@ def command_environment(**variables: str) -> dict[str, str]:
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def assert_told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """The command failed, and said so in four parts with these words."""
+    assert done.returncode == code, done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["where", "why", "fix"], done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def flip(path: Path, position: int | None = None) -> None:
+    """Change one bit in the middle of a file, or at a position."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if position is None else position] ^= 1
+    path.write_bytes(content)

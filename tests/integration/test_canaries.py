@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import secrets
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +15,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from integration.launch import NO_REPORT, PARTIES, SMALL, Ended, Launch
+from integration.launch import NO_REPORT, PARTIES, SMALL, Ended, Finished, Launch
 from integration.test_remote import Sites
-from made_canaries import Canaries, contents, database, make_canaries, table_settings, write_data_settings
+from made_canaries import (
+    Canaries,
+    changed_since,
+    contents,
+    database,
+    make_canaries,
+    table_settings,
+    write_data_settings,
+)
 
 from runner.engine.unpickle import loads
 
@@ -162,7 +171,7 @@ def arrays_in(value: Any) -> Iterator[np.ndarray]:
 def test_temporary_places_have_none_of_it(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
     tests = tmp_path_factory.getbasetemp()
     there = [path for folder in TEMPORARY for path in folder.iterdir() if path not in (tests, *tests.parents)]
-    places = [path for path in there if path.stat(follow_symlinks=False).st_ctime >= world.began]
+    places = changed_since(world.began, there)
     assert world.canaries.found_in(contents(places, since=world.began)) == []
 
 
@@ -228,3 +237,40 @@ def test_failure_on_one_machine_leaves_it_with_its_owner(local: tuple[Canaries, 
     assert canaries.found_in([*contents(shown), left.terminal()]) == []
     assert canaries.found_in(contents([own]), secrets_only=True) == []
     assert canaries.found_in(contents([own / "logs"])) == []
+
+
+def secrets_of_part(run: Finished, party: str) -> dict[str, list[bytes]]:
+    """What nobody else may read of a party's model: names, split values and leaf weights, in every form."""
+    part = run.part(party)
+    numbers = {
+        number
+        for tree in part["trees"]
+        for number in numbers_in(tree)
+        if isinstance(number, float) and abs(number) not in (0.0, 1.0) and number == number and abs(number) < 1e300
+    }
+    numbers |= {number for weights in part.get("leaf_weights", []) for number in numbers_in(weights)}
+    forms = [struct.pack(form, number) for form in ("<d", ">d", "<f", ">f") for number in sorted(numbers)]
+    texts = [text.encode() for number in sorted(numbers) for text in (repr(number), f"{number:.8g}") if len(text) > 6]
+    return {"names": [name.encode() for name in part["features"]], "numbers": [*forms, *texts]}
+
+
+def numbers_in(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in numbers_in(item)]
+    return [float(value)] if isinstance(value, float) else []
+
+
+@pytest.mark.parametrize("owner", PARTIES)
+def test_all_files_of_a_run_give_away_nothing_of_a_part(deep_run: Finished, owner: str) -> None:
+    """To one who has everything but the owner's key: the owner's predictions and metrics are another matter."""
+    secret = secrets_of_part(deep_run, owner)
+    assert len(secret["names"]) == 10
+    assert len(secret["numbers"]) >= 4
+    results = {deep_run.own(owner, name) for name in ("predictions.parquet", "metrics.json", "curve.json")}
+    contents = {path: path.read_bytes() for path in deep_run.folder.rglob("*") if path.is_file()}
+    searched = {path: content for path, content in contents.items() if path not in results}
+    assert any(path.name == "part.bin" for path in searched)
+    for form in (*secret["names"], *secret["numbers"]):
+        assert [path for path, content in searched.items() if form in content] == [], form

@@ -6,10 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made_desks
+import made_sources
 import pytest
-from made_sources import Desk
 
 
 @pytest.fixture
-def reading(tmp_path: Path, changed: Callable[..., dict[str, Any]]) -> Desk:
-    return Desk(tmp_path, changed)
+def reading(tmp_path: Path, changed: Callable[..., dict[str, Any]]) -> made_sources.Desk:
+    return made_sources.Desk(tmp_path, changed)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, changed: Callable[..., dict[str, Any]]) -> made_desks.Desk:
+    return made_desks.Desk(tmp_path, changed)

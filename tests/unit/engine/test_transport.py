@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,90 +15,11 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+from made_proxies import JOB, PARTIES, SOON, Run, credentials, piece, received, send_raw, streams
 
-from runner.cluster.tls import Identity, make_identities
+from runner.cluster.tls import make_identities
 from runner.errors import ClusterError, SecurityError
 from runner.keys.pki import host_name
-
-PARTIES = ("alice", "bob", "carol")
-JOB = "job-1"
-SOON = 0.5  # seconds
-
-
-class Run:
-    """The proxies of a run's parties, all in this process."""
-
-    def __init__(self) -> None:
-        self.identities = make_identities(PARTIES)
-        self.ports: dict[str, int] = {}
-        self.proxies: dict[str, Any] = {}
-
-    def start(self, party: str, *, port: int = 0, job: str = JOB, identity: Identity | None = None) -> Any:
-        """One party's proxy, listening; it is connected by :meth:`connect`."""
-        from runner.engine.transport import secure_proxy
-
-        kind = secure_proxy(identity or self.identities[party], ("127.0.0.1", port), lambda bound: {})
-        proxy = kind(dict.fromkeys(PARTIES, "127.0.0.1:0"), party, job, None, {"timeout_in_ms": 20000})
-        self.proxies[party] = proxy
-        self.ports[party] = proxy._listen()
-        return proxy
-
-    def connect(self, party: str, **ports: int) -> Any:
-        addresses = {name: f"127.0.0.1:{port}" for name, port in {**self.ports, **ports}.items()}
-        self.proxies[party]._connect(addresses)
-        return self.proxies[party]
-
-    def stop(self) -> None:
-        for proxy in self.proxies.values():
-            proxy.stop()
-
-
-@pytest.fixture
-def run(secretflow: None) -> Iterator[Run]:
-    """Three parties, listening and connected."""
-    run = Run()
-    for party in PARTIES:
-        run.start(party)
-    for party in PARTIES:
-        run.connect(party)
-    yield run
-    run.stop()
-
-
-def received(proxy: Any, sender: str, number: int, wait: float = 30) -> Any:
-    """What arrives, or :class:`TimeoutError`: the proxy itself waits until the driver ends it."""
-    found: list[Any] = []
-
-    def receive() -> None:
-        try:
-            found.append(proxy.recv(sender, number))
-        except SecurityError as error:
-            found.append(error)
-
-    thread = threading.Thread(target=receive, daemon=True)
-    thread.start()
-    thread.join(wait)
-    if not found:
-        raise TimeoutError
-    return found[0]
-
-
-def send_raw(run: Run, credentials: Any, receiver: str, content: bytes, number: int, job: str = JOB) -> Any:
-    """Send bytes as a stranger's program might."""
-    from secretflow.distributed.fed.proxy.grpc import fed_pb2, fed_pb2_grpc
-
-    address = f"127.0.0.1:{run.ports[receiver]}"
-    options = [("grpc.ssl_target_name_override", host_name(receiver))]
-    channel = grpc.secure_channel(address, credentials, options) if credentials else grpc.insecure_channel(address)
-    with channel:
-        message = fed_pb2.SfFedProxySendData(data=content, seq_id=number, job_name=job)
-        return fed_pb2_grpc.SfFedProxyStub(channel).SendData(message, timeout=20)
-
-
-def credentials(trusted: Identity, own: Identity | None) -> Any:
-    if own is None:
-        return grpc.ssl_channel_credentials(trusted.authority.encode())
-    return grpc.ssl_channel_credentials(trusted.authority.encode(), own.private_key.encode(), own.certificate.encode())
 
 
 def test_peers_must_be_reached_before_anything_is_sent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,154 +269,6 @@ def test_message_is_sent_again_while_the_network_fails(run: Run) -> None:
     assert run.proxies["alice"].send("bob", "x", 1) is True
     timer.join()
     assert received(run.proxies["bob"], "alice", 1) == "x"
-
-
-def streams(run: Run, caller: str, receiver: str) -> Any:
-    """The method of the channel, to be called with whatever requests come to the mind of ``caller``."""
-    from secretflow.distributed.fed.proxy.grpc import fed_pb2
-
-    identity = run.identities[caller]
-    channel = grpc.secure_channel(
-        f"127.0.0.1:{run.ports[receiver]}",
-        credentials(identity, identity),
-        [("grpc.ssl_target_name_override", host_name(receiver))],
-    )
-    return channel.stream_unary(
-        "/SfFedProxy/SendData",
-        fed_pb2.SfFedProxySendData.SerializeToString,
-        fed_pb2.SfFedProxySendDataResponse.FromString,
-    )
-
-
-def piece(content: bytes, number: int, job: str = JOB) -> Any:
-    from secretflow.distributed.fed.proxy.grpc import fed_pb2
-
-    return fed_pb2.SfFedProxySendData(data=content, seq_id=number, job_name=job)
-
-
-def test_who_says_nothing_holds_up_nobody_else(run: Run) -> None:
-    """bob begins more messages than the server has threads, and sends no byte of any."""
-    ended = threading.Event()
-
-    def endless() -> Iterator[Any]:
-        ended.wait()
-        yield from ()
-
-    call = streams(run, "bob", "alice")
-    held = [call.future(endless()) for _ in range(100)]
-    try:
-        for number in range(3):
-            run.proxies["carol"].send("alice", "goes on", number)
-            assert received(run.proxies["alice"], "carol", number, wait=10) == "goes on"
-    finally:
-        ended.set()
-        for one in held:
-            one.cancel()
-
-
-def test_flood_of_a_member_takes_no_more_than_its_share_and_harms_nobody_else(run: Run) -> None:
-    from runner.engine.inbox import Inbox
-
-    alice, share = run.proxies["alice"], 2 << 20
-    alice._inbox, alice._patience = Inbox(share), 0.1
-    bob = run.proxies["bob"]
-    bob.send("alice", b"x" * 500_000, 1)
-    for number in range(2, 6):
-        with pytest.raises(ClusterError, match="alice refused a message of bob") as told:
-            bob.send("alice", b"x" * 600_000, number)
-        assert "more is waiting than memory allows" in told.value.why
-    for number in range(6, 600):
-        with contextlib.suppress(ClusterError):
-            bob.send("alice", b"", number)
-    assert len(alice._inbox) * 1000 < share, "empty ones are counted, too"
-    run.proxies["carol"].send("alice", b"y" * 900_000, 1)
-    assert len(received(alice, "carol", 1)) == 900_000
-    assert len(received(alice, "bob", 1)) == 500_000
-    bob.send("alice", "there is room again", 1000)
-    assert received(alice, "bob", 1000) == "there is room again"
-
-
-def test_no_message_is_read_that_is_greater_than_the_share(run: Run) -> None:
-    from runner.engine.inbox import Inbox
-
-    alice, read = run.proxies["alice"], []
-    alice._inbox = Inbox(20 << 20)
-
-    def endless() -> Iterator[Any]:
-        for _ in range(1000):
-            read.append(1)
-            yield piece(b"x" * (1 << 22), 1)
-
-    answer = streams(run, "bob", "alice")(endless(), timeout=30, metadata=(("pieces", "1000"),))
-    assert (answer.code, answer.result) == (417, "longer than memory allows")
-    assert len(read) < 20
-    assert not alice._inbox._bytes["bob"], "what came of it is forgotten"
-
-
-def test_message_that_is_too_long_is_refused_at_once_and_its_sender_told_so(run: Run) -> None:
-    from runner.engine.inbox import Inbox
-
-    run.proxies["alice"]._inbox = Inbox(20 << 20)
-    with pytest.raises(ClusterError, match="alice refused a message of bob") as told:
-        run.proxies["bob"].send("alice", np.zeros(2_000_000), 1)
-    assert told.value.why == "it has 15.3 MiB: longer than memory allows"
-    assert "cluster.limits.memory" in told.value.fix
-    assert not told.value.secondary
-
-
-def test_message_that_is_awaited_finds_room_among_later_ones(run: Run) -> None:
-    from runner.engine.inbox import Inbox
-
-    alice, bob = run.proxies["alice"], run.proxies["bob"]
-    alice._inbox, found = Inbox(2 << 20), []
-    waiting = threading.Thread(target=lambda: found.append(received(alice, "bob", 1)))
-    waiting.start()
-    bob.send("alice", b"later" * 200_000, 2)
-    bob.send("alice", b"first" * 200_000, 1)
-    waiting.join()
-    assert found == [b"first" * 200_000]
-
-
-def test_sender_is_put_off_where_its_broken_connections_are_thought_to_stand(run: Run) -> None:
-    places = run.proxies["alice"]._served["bob"]
-    while places.acquire(blocking=False):
-        pass
-    timer = threading.Timer(0.5, places.release)
-    timer.start()
-    assert run.proxies["bob"].send("alice", "x", 1) is True
-    timer.join()
-    assert received(run.proxies["alice"], "bob", 1) == "x"
-
-
-def test_message_that_is_sent_again_takes_no_room(run: Run) -> None:
-    bob, inbox = run.proxies["bob"], run.proxies["alice"]._inbox
-    bob.send("alice", "x" * 1000, 1)
-    received(run.proxies["alice"], "bob", 1)
-    bob.send("alice", "x" * 1000, 1)
-    assert (len(inbox), inbox._bytes["bob"]) == (0, 0)
-
-
-def test_piece_that_is_too_long_is_not_taken(run: Run) -> None:
-    with pytest.raises(grpc.RpcError) as refused:
-        streams(run, "bob", "alice")(iter([piece(b"x" * (1 << 23), 1)]), timeout=30)
-    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-@pytest.mark.parametrize("count", ["3", "-1", "x", "9" * 30])
-def test_message_of_fewer_pieces_than_it_says_is_refused(run: Run, count: str) -> None:
-    call = streams(run, "bob", "alice")
-    whole = b"a" * (1 << 22)
-    answer = call(iter([piece(whole, 1), piece(whole, 1)]), timeout=30, metadata=(("pieces", count),))
-    assert len(run.proxies["alice"]._inbox) == (answer.code == 200)
-    assert answer.code == (417 if count == "3" else 200), "what is no number counts for one piece"
-
-
-def test_of_two_messages_with_one_number_the_first_counts(run: Run) -> None:
-    for text in ("first", "second"):
-        run.proxies["bob"].send("alice", text, 1)
-        assert len(run.proxies["alice"]._inbox) == 1
-    assert received(run.proxies["alice"], "bob", 1) == "first"
-    assert not run.proxies["alice"]._inbox._bytes["bob"]
 
 
 def test_refusals_are_logged_and_do_not_fill_the_log(run: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,23 +1,19 @@
-"""Records of runs that are over: whatever was changed is found and named; a run is repeated; a key is changed."""
+"""Records of runs that are over: whatever was changed is found and named."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import struct
-import subprocess
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pytest
-from hydra import compose, initialize_config_dir
 from integration.launch import PARTIES, Finished, table_path
-from omegaconf import DictConfig, OmegaConf
-from support import Command, type_command
+from integration.past_runs import KEY, check, copy_here, edit
+from support import Command, assert_told, flip
 
 from runner.errors import BundleError, SpecError
 from runner.files import canonical_json, write_json
@@ -25,43 +21,16 @@ from runner.keys.statement import rest_digest, signed_text
 from runner.keys.store import open_keyring
 from runner.policy.audit import START
 from runner.provenance.manifest import run_digest
-from runner.records import verify_run
-from runner.spec.compose import config_dir, to_request
 from runner.spec.model import Party
 from runner.worker.attest import result_digests
-from runner.worker.verify import verify
 
 pytestmark = pytest.mark.processes
-
-KEY = "outputs/keys/{}/secret.key"
 
 
 @pytest.fixture
 def place(main_run: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the main run (in ``RUN``), the keys and the tables; what works in this process works there."""
-    shutil.copytree(main_run.folder, tmp_path / "RUN")
-    for name in ("keys", "data"):
-        shutil.copytree(main_run.place / "outputs" / name, tmp_path / "outputs" / name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def in_this_process(orders: Any, limits: Any) -> dict[str, Any]:
-    """Each party's answer as it would come over its channel."""
-    return {party: json.loads(json.dumps(verify(json.loads(json.dumps(order))))) for party, order in orders.items()}
-
-
-def check(*overrides: str) -> None:
-    """``task=verify run=RUN`` in the working folder."""
-    config = composed(*overrides)
-    verify_run(config, to_request(config), in_this_process)
-
-
-@cache
-def composed(*overrides: str) -> DictConfig:
-    """The configuration of ``task=verify run=RUN``."""
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        return compose("config", ["task=verify", "run=RUN", *overrides])
+    return copy_here(main_run, tmp_path, monkeypatch)
 
 
 def found(*overrides: str) -> BundleError:
@@ -72,19 +41,6 @@ def found(*overrides: str) -> BundleError:
     assert error.code == 8
     assert all((error.what, error.where, error.why, error.fix))
     return error
-
-
-def edit(path: Path, change: Callable[[Any], Any]) -> None:
-    content = json.loads(path.read_bytes())
-    change(content)
-    write_json(path, content)
-
-
-def flip(path: Path, position: int | None = None) -> None:
-    """Change one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 if position is None else position] ^= 1
-    path.write_bytes(content)
 
 
 def chained(entries: list[dict[str, Any]]) -> bytes:
@@ -378,15 +334,6 @@ def test_a_table_that_went_on_is_told_and_no_fault(place: Path, capsys: pytest.C
     assert "no longer where it was" in told
 
 
-def assert_told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """Four lines with these words."""
-    assert done.returncode == code, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert [line.split(":")[0].strip() for line in lines[1:]] == ["where", "why", "fix"], done.stderr
-    for word in words:
-        assert word in done.stderr
-
-
 def test_the_command_verifies_each_party_in_a_process_of_its_own(command: Command, place: Path) -> None:
     done = command("task=verify", "run=RUN", warm=False)
     assert done.returncode == 0, done.stderr
@@ -401,217 +348,6 @@ def test_the_command_verifies_each_party_in_a_process_of_its_own(command: Comman
 def test_a_run_that_failed_is_no_finished_run(command: Command, place: Path) -> None:
     Path("RUN/manifest.json").unlink()
     assert_told(command("task=verify", "run=RUN"), 8, "there is no finished run")
-
-
-def secrets_of(run: Finished, party: str) -> dict[str, list[bytes]]:
-    """What nobody else may read of a party's model: names, split values and leaf weights, in every form."""
-    part = run.part(party)
-    numbers = {
-        number
-        for tree in part["trees"]
-        for number in numbers_in(tree)
-        if isinstance(number, float) and abs(number) not in (0.0, 1.0) and number == number and abs(number) < 1e300
-    }
-    numbers |= {number for weights in part.get("leaf_weights", []) for number in numbers_in(weights)}
-    forms = [struct.pack(form, number) for form in ("<d", ">d", "<f", ">f") for number in sorted(numbers)]
-    texts = [text.encode() for number in sorted(numbers) for text in (repr(number), f"{number:.8g}") if len(text) > 6]
-    return {"names": [name.encode() for name in part["features"]], "numbers": [*forms, *texts]}
-
-
-def numbers_in(value: Any) -> list[float]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for item in value for number in numbers_in(item)]
-    return [float(value)] if isinstance(value, float) else []
-
-
-@pytest.mark.parametrize("owner", PARTIES)
-def test_all_files_of_a_run_give_away_nothing_of_a_part(deep_run: Finished, owner: str) -> None:
-    """To one who has everything but the owner's key: the owner's predictions and metrics are another matter."""
-    secret = secrets_of(deep_run, owner)
-    assert len(secret["names"]) == 10
-    assert len(secret["numbers"]) >= 4
-    results = {deep_run.own(owner, name) for name in ("predictions.parquet", "metrics.json", "curve.json")}
-    contents = {path: path.read_bytes() for path in deep_run.folder.rglob("*") if path.is_file()}
-    searched = {path: content for path, content in contents.items() if path not in results}
-    assert any(path.name == "part.bin" for path in searched)
-    for form in (*secret["names"], *secret["numbers"]):
-        assert [path for path, content in searched.items() if form in content] == [], form
-
-
-class Repeated(NamedTuple):
-    """What came of ``task=reproduce``: where it was typed, how it ended, and the run that it made."""
-
-    place: Path
-    done: subprocess.CompletedProcess[str]
-
-    @property
-    def folder(self) -> Path:
-        """The one run folder that was made."""
-        (folder,) = self.place.glob("outputs/*-*-*/*")
-        return folder
-
-    def manifest(self) -> Any:
-        """The manifest of the run that was made."""
-        return json.loads(self.folder.joinpath("manifest.json").read_bytes())
-
-
-def copy_to(place: Path, run: Finished, *names: str) -> None:
-    """A run (as ``RUN``), and some of what lies in ``outputs`` beside it."""
-    shutil.copytree(run.folder, place / "RUN")
-    for name in names:
-        shutil.copytree(run.place / "outputs" / name, place / "outputs" / name)
-
-
-@pytest.fixture(scope="module")
-def colleague(main_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> Repeated:
-    """A colleague without any key repeats the run in another mode, to whom another version had made it."""
-    place = tmp_path_factory.mktemp("colleague")
-    copy_to(place, main_run, "data")
-
-    def another(manifest: dict[str, Any]) -> None:
-        manifest["hashed"]["versions"]["numpy"] = "9.9.9"
-        manifest["hashed"]["code"]["source"] = "0" * 64
-        manifest["digest"] = run_digest(manifest["hashed"])
-
-    edit(place / "RUN/manifest.json", another)
-    return Repeated(place, type_command("task=reproduce", "run=RUN", "reproduce.vary=[cluster]", cwd=place))
-
-
-def test_a_colleague_without_keys_comes_to_the_same_bits(colleague: Repeated, main_run: Finished) -> None:
-    assert colleague.done.returncode == 0, colleague.done.stderr
-    assert "REPRODUCED (bit-identical)" in colleague.done.stdout
-    scores = pl.read_parquet(colleague.folder / "parties/carol/predictions.parquet")
-    assert scores.equals(main_run.predictions())
-    for party in PARTIES:
-        shared = [run / "parties" / party / "private_snapshot.json" for run in (colleague.folder, main_run.folder)]
-        assert len({path.read_bytes() for path in shared}) == 1
-        assert f"{party}: seeds and digest keys are those of RUN, made with another key" in colleague.done.stdout
-    assert "carol, alice, bob, from their private snapshots" in colleague.done.stdout
-
-
-def test_a_colleagues_keys_are_new(colleague: Repeated, main_run: Finished) -> None:
-    for party in PARTIES:
-        keys = [(where / KEY.format(party)).read_bytes() for where in (colleague.place, main_run.place)]
-        assert len(set(keys)) == 2
-    signed = [run["signatures"]["alice"]["key"] for run in (colleague.manifest(), main_run.json("manifest.json"))]
-    assert len(set(signed)) == 2
-
-
-def test_what_changed_without_effect_is_told(colleague: Repeated) -> None:
-    although = [line for line in colleague.done.stdout.splitlines() if line.startswith("Although")]
-    assert len(although) == 2
-    assert "version of numpy: 9.9.9 was" in although[1]
-    assert "code: source 000000000000" in although[0]
-    assert "Varied       cluster" in colleague.done.stdout
-
-
-def test_the_repetition_is_a_run_of_its_own(colleague: Repeated, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its snapshot says how it was carried out, and it can be verified."""
-    assert OmegaConf.load(colleague.folder / ".hydra/config.yaml").cluster.mode == "debug"
-    monkeypatch.chdir(colleague.place)
-    check(f"run={colleague.folder.relative_to(colleague.place)}")
-    assert sorted(path.name for path in colleague.place.iterdir()) == ["RUN", "outputs"]
-
-
-@pytest.fixture(scope="module")
-def changed(main_run: Finished, tmp_path_factory: pytest.TempPathFactory) -> Repeated:
-    """The run repeated with one data cell and one setting changed."""
-    place = tmp_path_factory.mktemp("changed")
-    copy_to(place, main_run, "data", "keys")
-    path = table_path(place, "alice")
-    first = pl.int_range(pl.len()) == 0
-    table = pl.read_parquet(path)
-    table.with_columns(mean_radius=pl.when(first).then(99.0).otherwise("mean_radius")).write_parquet(path)
-    overrides = ("sgb.learning_rate=0.2", "cluster.mode=debug", "allow_overrides=true")
-    return Repeated(place, type_command("task=reproduce", "run=RUN", *overrides, cwd=place))
-
-
-def test_planted_changes_are_named_with_the_first_stage(changed: Repeated) -> None:
-    assert_told(
-        changed.done,
-        7,
-        "stage validate came to other bits",
-        "party alice, table",
-        "data: alice's table is another one (file changed)",
-        "setting sgb.learning_rate: 0.3 was 0.2 now",
-    )
-    assert "NOT REPRODUCED: stage validate is the first that differs, in table at alice" in changed.done.stdout
-    assert "Changed      setting sgb.learning_rate" in changed.done.stdout
-    assert "99.0" not in changed.done.stdout + changed.done.stderr
-
-
-def test_differences_of_parts_are_at_their_owner_alone(changed: Repeated) -> None:
-    found = {path.parent.name: json.loads(path.read_bytes()) for path in changed.folder.rglob("differences.json")}
-    assert "carol" in found
-    assert found["carol"][0]["where"].startswith("tree 0, leaf weights")
-    assert found["carol"][0]["original"] != found["carol"][0]["repeated"]
-    assert (changed.folder / "parties/carol/differences.json").stat().st_mode & 0o777 == 0o600
-    assert "carol" in changed.done.stderr
-
-
-def test_a_run_that_differs_can_be_verified_all_the_same(changed: Repeated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(changed.place)
-    check(f"run={changed.folder.relative_to(changed.place)}")
-
-
-def test_what_was_typed_at_the_repetition_is_on_record(changed: Repeated, main_run: Finished) -> None:
-    typed = main_run.json("manifest.json")["typed"]["overrides"]
-    assert changed.manifest()["typed"]["overrides"] == [*typed, "sgb.learning_rate=0.2", "cluster.mode=debug"]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "code", "words"),
-    [
-        (["sgb.max_depth=3"], 2, "allow_overrides=true"),
-        (["sgb.max_dept=3", "allow_overrides=true"], 2, "did you mean 'max_depth'"),
-        (["crypto=paillier", "allow_overrides=true"], 2, "no choices of groups"),
-        (["~explain", "allow_overrides=true"], 2, "nothing to sweep or to leave out"),
-        (["reproduce.vary=[foo]"], 2, "allowed: cluster, hashseed, ports, row_order, threads"),
-    ],
-)
-def test_overrides_of_a_repetition_are_checked(
-    command: Command, place: Path, overrides: list[str], code: int, words: str
-) -> None:
-    assert_told(command("task=reproduce", "run=RUN", *overrides), code, words)
-    assert list(place.glob("outputs/*-*-*")) == []
-
-
-def test_a_snapshot_that_somebody_changed_is_not_run(command: Command, place: Path) -> None:
-    path = Path("RUN/.hydra/config.yaml")
-    path.write_text(path.read_text().replace("learning_rate: 0.3", "learning_rate: 0.2"))
-    assert_told(command("task=reproduce", "run=RUN"), 8, "the snapshot of the run was altered")
-    path.write_text("a: [")
-    assert_told(command("task=reproduce", "run=RUN"), 8, "the snapshot of the run cannot be read")
-    assert list(place.glob("outputs/*-*-*")) == []
-
-
-def test_the_plain_way_of_hydra_runs_the_same_run(main_run: Finished, tmp_path: Path) -> None:
-    """With types checked, and with no folder but the run's own."""
-    copy_to(tmp_path, main_run, "data", "keys")
-    hydra = ("--config-path", "RUN/.hydra", "--config-name", "config")
-    typo = type_command(*hydra, "sgb.max_dept=3", cwd=tmp_path)
-    assert_told(typo, 2, "unknown setting 'sgb.max_dept'", "did you mean 'max_depth'")
-    done = type_command(*hydra, "cluster.mode=debug", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    repeated = Repeated(tmp_path, done)
-    assert repeated.manifest()["digest"] == main_run.json("manifest.json")["digest"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["RUN", "outputs"]
-    assert sorted(path.name for path in (tmp_path / "outputs").iterdir()) == [
-        repeated.folder.parent.name,
-        "data",
-        "keys",
-    ]
-
-
-def test_two_runs_side_by_side(command: Command, place: Path, paillier_run: Finished) -> None:
-    done = command("task=diff", "run=RUN", f"other={paillier_run.folder}")
-    assert done.returncode == 0, done.stderr
-    lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
-    assert lines["crypto.scheme"].split()[1:] == ["ou", "paillier"]
-    assert "AUC" in lines
-    assert "sgb.max_depth" not in lines
 
 
 def test_a_key_is_changed_and_the_run_still_verifies(command: Command, place: Path) -> None:
