@@ -8,7 +8,7 @@ gradients of all rows, encrypted; who is in which node; and each shuffled histog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from secretflow.device import HEU
 from secretflow.device.device.heu import HEUEvaluator, HEUSkKeeper
 
 from runner.engine import histogram
-from runner.engine.histogram import ALL, NOTHING, Bits, Family, Integers, unpack_selects
+from runner.engine.histogram import ALL, NOTHING, Bits, Family, Integers, Places, unpack_selects
 from runner.engine.packing import Plan, join, make_plan, split, sum_bits
 from runner.engine.sealed import Arithmetic, Sealed, pack, subtract, sum_nodes
 from runner.errors import StageError
@@ -47,17 +47,15 @@ class Work:
 
 @dataclass(frozen=True)
 class PlanInput:
-    """What a plan is made from, besides rows and buckets.
+    """What a plan is made from, besides the number of rows and the key.
 
     Attributes:
         scale: that gradients are multiplied with before they become integers.
         largest: what a row's gradient and hessian are at most, or None: not known beforehand.
-        nodes: whose histograms a tree needs, about.
     """
 
     scale: int
     largest: tuple[float | None, float | None]
-    nodes: int
 
 
 def encode(gradients: NDArray[Any], scale: int) -> Integers:
@@ -91,18 +89,25 @@ class LabelHolder(HEUSkKeeper):  # type: ignore[misc]
         self._rows: Integers = np.empty((0, 2), dtype=np.int64)
         self._own: dict[int, Integers] = {}
 
-    def encrypt_gradients(self, gradients: Any, given: PlanInput, scheme: str, buckets: Sequence[int]) -> Message:
-        """All rows' gradients for the evaluators, and how they are packed."""
+    def plan_tree(self, gradients: Any, given: PlanInput) -> list[int]:
+        """Take a tree's gradients, shape (rows, 2), and say how sums of them are to be packed."""
         rows = encode(gradients, given.scale)
         room = self.hekit.public_key().plaintext_bound().bit_count() - 2
         gradient_bits, hessian_bits = (sum_bits(len(rows), given.scale, largest) for largest in given.largest)
         sums = np.abs(rows.astype(np.float64)).sum(axis=0)
         if sums[0] >= 2.0 ** (gradient_bits - 1) or sums[1] >= 2.0 ** (hessian_bits - 1):
             raise _too_large()
-        plan = make_plan(scheme, room, (gradient_bits, hessian_bits), len(rows), buckets, given.nodes)
-        self._plan = plan
-        plain = self.hekit.array(join(rows[:, 0], rows[:, 1], plan), self._encoder)
-        return {"plan": _as_numbers(plan), "columns": self.encrypt(plain)}
+        self._rows, self._plan = rows, make_plan(room, (gradient_bits, hessian_bits))
+        return list(astuple(self._plan))
+
+    def encrypt_rows(self, plan: Sequence[int], start: int, stop: int) -> Any:
+        """A block of the tree's rows for the evaluators, shape (rows, 1).
+
+        Args:
+            plan: what ``plan_tree`` gave.
+        """
+        block = self._rows[start:stop]
+        return self.encrypt(self.hekit.array(join(block[:, 0], block[:, 1], Plan(*plan)), self._encoder))
 
     def sum_level(
         self,
@@ -140,6 +145,10 @@ class LabelHolder(HEUSkKeeper):  # type: ignore[misc]
                 parts.extend(one[kind][at] for one in opened)
                 results[kind].append((np.concatenate(parts) / scale).reshape(1, -1))
         return results
+
+    def forget(self) -> None:
+        """Drop what is left of a training; the keys stay."""
+        self._plan, self._own, self._rows = None, {}, np.empty((0, 2), dtype=np.int64)
 
     def _sum_own(self, order_map: NDArray[np.int8], selects: NDArray[np.bool_], work: Work) -> None:
         """Own histograms, not cumulated, and before them the sum of all the node's rows: shape (2, 1 + buckets)."""
@@ -182,23 +191,46 @@ class Evaluator(HEUEvaluator):  # type: ignore[misc]
         super().__init__(*arguments)
         self._arithmetic = Arithmetic(self.hekit)
         self._nodes: dict[int, _Node] = {}
-        self._columns: list[Any] = []
-        self._numbers: Integers = np.empty((0, 0), dtype=np.int64)
+        self._gradients: list[Any] = []
+        self._numbers: Places = np.empty((0, 0), dtype=np.int32)
+
+    def take_in(self, block: Any, before: int) -> int:
+        """Take a block of a tree's encrypted gradients, in the order of rows.
+
+        Args:
+            block: shape (rows of the block, 1).
+            before: what was given back for the block before; 0: it is the first, and those of the last tree go.
+
+        Returns:
+            How many rows are there now.
+        """
+        if before == 0:
+            self.forget()
+        self._gradients.append(block)
+        return before + int(block.rows)
+
+    def forget(self) -> None:
+        """Drop what is left of a training."""
+        self._nodes, self._gradients, self._numbers = {}, [], np.empty((0, 0), dtype=np.int32)
 
     def sum_level(
-        self, gradients: Message, selects: Bits, work: Work, order_map: Any, masks: Sequence[Sequence[int]]
+        self,
+        given: tuple[Sequence[int], int],
+        selects: Bits,
+        work: Work,
+        order_map: Any,
+        masks: Sequence[Sequence[int]],
     ) -> Message:
         """The nodes' histograms over this party's features, shuffled and packed, for the label holder.
 
         Args:
-            gradients: as the label holder encrypted them, for the whole tree.
+            given: the tree's plan, and how many rows were taken in.
             selects: who is in each family's summed node.
             order_map: this party's, int8, shape (rows, features).
             masks: this party's shuffle for each node of ``work.order``.
         """
-        plan, order_map = Plan(*gradients["plan"]), np.asarray(order_map)
+        plan, order_map = Plan(*given[0]), np.asarray(order_map)
         if work.forget is None:
-            self._nodes, self._columns = {}, _columns(self._arithmetic, gradients["columns"])
             self._numbers = histogram.bucket_numbers(order_map, work.buckets)
         for node in work.forget or ():
             self._nodes.pop(node, None)
@@ -207,12 +239,12 @@ class Evaluator(HEUEvaluator):  # type: ignore[misc]
         for node, mask in zip(work.order, masks, strict=True):
             same = histogram.representatives(self._nodes[node].counts, work.buckets)
             nodes.append((self._nodes[node].sealed, same, np.asarray(mask)))
-        packs, numbers = pack(self._arithmetic, plan, nodes, work.buckets)
+        packs, numbers = pack(self._arithmetic, plan, nodes)
         return {"packs": packs, "numbers": numbers}
 
     def _sum(self, selects: NDArray[np.bool_], work: Work, order_map: Any) -> None:
         size = order_map.shape[1] * work.buckets
-        made = sum_nodes(self._arithmetic, self._columns, selects, order_map, work.buckets)
+        made = sum_nodes(self._arithmetic, self._gradients, selects, order_map, work.buckets)
         for family, select, sealed in zip(work.families, selects, made, strict=True):
             summed = _Node(sealed, histogram.count_rows(self._numbers, select, size))
             self._nodes[family.summed] = summed
@@ -221,16 +253,6 @@ class Evaluator(HEUEvaluator):  # type: ignore[misc]
                 counts = parent.counts - summed.counts
                 sibling = subtract(self._arithmetic, parent.sealed, summed.sealed, counts, work.buckets)
                 self._nodes[family.sibling] = _Node(sibling, counts)
-
-
-def _columns(arithmetic: Arithmetic, gradients: Any) -> list[Any]:
-    if gradients.cols == 1:
-        return [gradients]
-    return [gradients[(list(range(gradients.rows)), [column])] for column in range(gradients.cols)]
-
-
-def _as_numbers(plan: Plan) -> list[int]:
-    return [plan.gradient_bits, plan.hessian_bits, plan.columns, plan.slots]
 
 
 class PackedHeu(HEU):  # type: ignore[misc]
@@ -246,3 +268,8 @@ class PackedHeu(HEU):  # type: ignore[misc]
             party = evaluator["party"]
             make = sfd.remote(Evaluator).party(party)
             self.evaluators[party] = make.remote(identity, party, self.config, key, *common)
+
+    def forget(self) -> None:
+        """Drop what trainings left at the parties; the keys stay."""
+        for actor in (self.sk_keeper, *self.evaluators.values()):
+            actor.forget.remote()

@@ -43,17 +43,17 @@ def unpack_selects(packed: Bits) -> NDArray[np.bool_]:
     return np.unpackbits(packed["bits"], axis=1, count=packed["rows"]).astype(np.bool_)
 
 
-def bucket_numbers(order_map: NDArray[np.int8], buckets: int) -> Integers:
-    """Where each row falls: shape (rows, features), its bucket plus ``buckets`` for each feature before."""
-    return order_map.astype(np.int64) + np.arange(order_map.shape[1]) * buckets
+def bucket_numbers(order_map: NDArray[np.int8], buckets: int) -> Places:
+    """Where each row falls: int32, shape (rows, features), its bucket plus ``buckets`` for each feature before."""
+    return order_map.astype(np.int32) + np.arange(order_map.shape[1], dtype=np.int32) * np.int32(buckets)
 
 
-def count_rows(numbers: Integers, select: NDArray[np.bool_], size: int) -> Integers:
+def count_rows(numbers: Places, select: NDArray[np.bool_], size: int) -> Integers:
     """How many chosen rows are in each bucket: shape (size,)."""
     return np.bincount(numbers[select].ravel(), minlength=size)
 
 
-def sum_rows(numbers: Integers, select: NDArray[np.bool_], values: Integers, size: int) -> Integers:
+def sum_rows(numbers: Places, select: NDArray[np.bool_], values: Integers, size: int) -> Integers:
     """The sum of the chosen rows' values in each bucket: shape (size,), exact."""
     chosen = numbers[select]
     spread = np.repeat(values[select], numbers.shape[1])

@@ -132,6 +132,8 @@ class Lasting:
 
     def forget(self) -> None:
         """Keep nothing of a job that is over, here or in the inbox; the caller has let go of it already."""
+        for heu in self._heus.values():
+            heu.forget()
         gc.collect()
         self.settle()  # SPU's shares are removed when the last reference to them goes
         if self._proxy is not None:

@@ -81,55 +81,51 @@ class Sealed:
 
 
 def sum_nodes(
-    arithmetic: Arithmetic, columns: Sequence[Any], selects: Iterable[NDArray[Any]], order_map: Any, buckets: int
+    arithmetic: Arithmetic, gradients: Sequence[Any], selects: Iterable[NDArray[Any]], order_map: Any, buckets: int
 ) -> list[Sealed]:
-    """Histograms of nodes, summed over their rows. A feature uses the column whose number is its own, modulo columns.
+    """Histograms of nodes, summed over their rows; large nodes by pairs of features, where that is less work.
 
     Args:
-        columns: the rows' gradients, shape (rows, 1) each.
+        gradients: the rows', encrypted, in blocks of shape (rows of the block, 1).
         selects: for each node 0 or 1 a row.
         order_map: each row's bucket in each feature, int8, shape (rows, features).
     """
     features = order_map.shape[1]
     place = np.arange(features * buckets, dtype=np.int32)
+    if not features:
+        return [Sealed(None, place) for _ in selects]
     flags = [np.ascontiguousarray(select, dtype=np.int8).reshape(1, -1) for select in selects]
-    made: list[Any] = [None] * len(flags)
-    for number in range(min(len(columns), features)):
-        chosen = np.arange(number, features, len(columns))
-        map_of_chosen = np.ascontiguousarray(order_map[:, chosen])
-        parts = _sum_column(arithmetic, columns[number], flags, map_of_chosen, buckets)
-        places = (chosen[:, None] * buckets + np.arange(buckets)).ravel()
-        for node, part in enumerate(parts):
-            if part.rows == len(place):
-                made[node] = part
-                continue
-            if made[node] is None:
-                made[node] = arithmetic.take(part, [0] * len(place))
-            arithmetic.put(made[node], places, part)
-    return [Sealed(sums, place) for sums in made]
-
-
-def _sum_column(arithmetic: Arithmetic, gradients: Any, flags: list[Any], order_map: Any, buckets: int) -> list[Any]:
-    """Histograms of nodes over features of one column; large nodes by pairs of features, where that is less work."""
-    pays = order_map.shape[1] > 1 and buckets * buckets <= MOST_BUCKETS
-    large = [pays and int(flag.sum()) > 2 * buckets * buckets for flag in flags]
+    pays = features > 1 and buckets * buckets <= MOST_BUCKETS
+    large = [pays and int(flag.sum()) > (1 + len(gradients)) * buckets * buckets for flag in flags]
     by_pairs = _sum_pairs(
         arithmetic, gradients, [f for f, big in zip(flags, large, strict=True) if big], order_map, buckets
     )
     plain = [flag for flag, big in zip(flags, large, strict=True) if not big]
     singly = _kernel(arithmetic, gradients, plain, order_map, buckets, cumulated=True)
-    return [(by_pairs if big else singly).pop(0) for big in large]
+    return [Sealed((by_pairs if big else singly).pop(0), place) for big in large]
 
 
 def _kernel(
-    arithmetic: Arithmetic, gradients: Any, flags: list[Any], order_map: Any, buckets: int, cumulated: bool
+    arithmetic: Arithmetic, gradients: Sequence[Any], flags: list[Any], order_map: Any, buckets: int, cumulated: bool
 ) -> list[Any]:
+    """HEU's kernel, for one block after another: it copies the ciphertexts that it sums."""
     if not flags:
         return []
-    return list(arithmetic.evaluator.batch_feature_wise_bucket_sum(gradients, flags, order_map, buckets, cumulated))
+    evaluator, start = arithmetic.evaluator, 0
+    totals: list[Any] = []
+    for block in gradients:
+        stop = start + block.rows
+        chosen = [np.ascontiguousarray(flag[:, start:stop]) for flag in flags]
+        numbers = np.ascontiguousarray(order_map[start:stop])
+        sums = evaluator.batch_feature_wise_bucket_sum(block, chosen, numbers, buckets, cumulated)
+        totals = [evaluator.add(*both) for both in zip(totals, sums, strict=True)] if totals else list(sums)
+        start = stop
+    return totals
 
 
-def _sum_pairs(arithmetic: Arithmetic, gradients: Any, flags: list[Any], order_map: Any, buckets: int) -> list[Any]:
+def _sum_pairs(
+    arithmetic: Arithmetic, gradients: Sequence[Any], flags: list[Any], order_map: Any, buckets: int
+) -> list[Any]:
     """Sum once over the joint buckets of two features, and then over either: half the additions a row."""
     features = order_map.shape[1]
     if features % 2:
@@ -168,7 +164,7 @@ def subtract(arithmetic: Arithmetic, parent: Sealed, summed: Sealed, counts: Any
 
 
 def pack(
-    arithmetic: Arithmetic, plan: Plan, nodes: Sequence[tuple[Sealed, Places, NDArray[np.int64]]], buckets: int
+    arithmetic: Arithmetic, plan: Plan, nodes: Sequence[tuple[Sealed, Places, NDArray[np.int64]]]
 ) -> tuple[Any, Places]:
     """What goes to the label holder: nodes' sums, packed, each once, numbered as they first appear after the shuffle.
 
@@ -180,30 +176,18 @@ def pack(
         of its sum (pack by pack, slot by slot), NOTHING or ALL: int32, shape (nodes, buckets of all features).
     """
     numbers = np.stack([same[mask] for _, same, mask in nodes]).astype(np.int32)
-    column_of = np.stack([(mask // buckets) % plan.columns for _, _, mask in nodes])
-    sums = []
-    for column in range(plan.columns):
-        parts, before = [], 0
-        for row, mine, (sealed, _, _) in zip(numbers, column_of == column, nodes, strict=True):
-            here = np.flatnonzero(mine & (row >= 0))
-            wanted, first, inverse = np.unique(row[here], return_index=True, return_inverse=True)
-            if wanted.size:
-                order = np.argsort(first)
-                parts.append(arithmetic.take(sealed.sums, sealed.place[wanted[order]]))
-                row[here] = before + np.argsort(order)[inverse]
-                before += wanted.size
-        sums.append(arithmetic.join(parts) if parts else None)
-    if plan.columns == 1:
-        return _pack_by_shifts(arithmetic, plan, sums[0], numbers)
-    told = numbers >= 0
-    numbers[told] = numbers[told] * plan.slots + column_of[told]
-    longest_first = sorted((part for part in sums if part is not None), key=lambda part: -int(part.rows))
-    return (_add_up(arithmetic, longest_first, 0) if longest_first else None), numbers
-
-
-def _pack_by_shifts(arithmetic: Arithmetic, plan: Plan, sums: Any, numbers: Places) -> tuple[Any, Places]:
-    if sums is None or plan.slots == 1:
-        return sums, numbers
+    parts, before = [], 0
+    for row, (sealed, _, _) in zip(numbers, nodes, strict=True):
+        here = np.flatnonzero(row >= 0)
+        wanted, first, inverse = np.unique(row[here], return_index=True, return_inverse=True)
+        if wanted.size:
+            order = np.argsort(first)
+            parts.append(arithmetic.take(sealed.sums, sealed.place[wanted[order]]))
+            row[here] = before + np.argsort(order)[inverse]
+            before += wanted.size
+    if not parts:
+        return None, numbers
+    sums = arithmetic.join(parts)
     packs = -(-sums.rows // plan.slots)
     slots = [arithmetic.take(sums, range(at, min(at + packs, sums.rows))) for at in range(0, sums.rows, packs)]
     told = numbers >= 0
@@ -215,8 +199,7 @@ def _add_up(arithmetic: Arithmetic, slots: Sequence[Any], width: int) -> Any:
     """Add arrays, the first of which is the longest, the i-th times ``2**(width * i)`` (by Horner's scheme)."""
     total = slots[-1]
     for slot in slots[-2::-1]:
-        if width:
-            total = arithmetic.times(total, 1 << width)
+        total = arithmetic.times(total, 1 << width)
         places = range(total.rows)
         result = arithmetic.take(slot, range(slot.rows))
         arithmetic.put(result, places, arithmetic.evaluator.add(arithmetic.take(slot, places), total))

@@ -236,11 +236,13 @@ class _Stub:
 
     def send(self, content: bytes, seq_id: int, job_name: str, seconds: float) -> Any:
         """Send one message; returns what the party says to it."""
-        pieces = [content[at : at + PIECE] for at in range(0, len(content), PIECE)]
-        requests = (fed_pb2.SfFedProxySendData(data=piece, seq_id=seq_id, job_name=job_name) for piece in pieces)
-        if len(pieces) == 1:
+        places = range(0, len(content), PIECE)
+        requests = (
+            fed_pb2.SfFedProxySendData(data=content[at : at + PIECE], seq_id=seq_id, job_name=job_name) for at in places
+        )
+        if len(places) == 1:
             return self._whole(next(requests), timeout=seconds)
-        return self._in_pieces(requests, timeout=seconds, metadata=((PIECES, str(len(pieces))),))
+        return self._in_pieces(requests, timeout=seconds, metadata=((PIECES, str(len(places))),))
 
 
 def _refused(party: str, peer: str, said: str, size: int) -> ClusterError:

@@ -257,5 +257,9 @@ class Ways:
 
 
 def told_ratios(values: Sequence[float]) -> str:
-    """The median, and in how wide a range all are."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    """The median, and in how wide a range all are: two places, or two digits of what is smaller."""
+    middle, least, most = (
+        f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+        for value in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} ({least} to {most})"

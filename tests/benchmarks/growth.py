@@ -1,13 +1,14 @@
 """How the runner's training grows: seconds, bytes and memory, one factor at a time from a centre.
 
-    python tests/benchmarks/growth.py [--quick] [--rounds 3] [--factors rows features depth bins parties]
+    python tests/benchmarks/growth.py [--quick] [--rounds 3] [--factors rows features depth bins parties] [--million]
 
 Rows 5,000 to 200,000, features 10 to 300, depth 2 to 8, bins 10 to 64, parties 2 to 5; the centre has 50,000 rows,
 30 features, depth 5, 10 bins, three parties, 5 trees and ``ou`` with 2048 bits. Real processes over loopback with
 mutual TLS (benchmarks/training_process.py says what is counted). Each case is also trained, in turn, with HEU's
 ``mock``, which encrypts nothing and which the runner refuses: what it does not take is the share of cryptography. Both
 must come to the same model. Memory is a process's most over what it held when the training began. The slope of
-memory over rows says what a training of 1,000,000 rows takes, and at how many rows 24 GB on one machine end.
+memory over rows says what a training of 1,000,000 rows takes, and at how many rows 24 GB on one machine end;
+``--million`` trains so many once, and nothing else.
 
 What is finished stands in outputs/benchmarks/growth.jsonl, a line each, and is not measured again.
 """
@@ -41,6 +42,7 @@ QUICK_FACTORS: dict[str, tuple[int, ...]] = {
     "bins": (10, 32),
     "parties": (2, 3),
 }
+MANY, QUICK_MANY = 1_000_000, 4_000
 CENTRE, QUICK_CENTRE = Case(), Case(rows=1_000, trees=2, depth=3)
 HEAD = "| factor | value | wall s | CPU s | label holder's | MB sent | more memory, MB a party | cryptography |"
 
@@ -51,9 +53,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small values: a trial of two minutes")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--factors", nargs="+", choices=FACTORS, default=list(FACTORS))
+    parser.add_argument("--million", action="store_true", help="one training of 1,000,000 rows (4,000 with --quick)")
     options = parser.parse_args()
     centre, factors = (QUICK_CENTRE, QUICK_FACTORS) if options.quick else (CENTRE, FACTORS)
     rounds = 1 if options.quick else options.rounds
+    if options.million:
+        train_many(centre.changed(rows=QUICK_MANY if options.quick else MANY))
+        return
     print(f"centre: {centre.told()}\n\n{HEAD}\n|---|---|---|---|---|---|---|---|")
     with Ways() as ways:
         notebook = Notebook("growth")
@@ -63,6 +69,17 @@ def main() -> None:
                 memory = told_memory(rows)
     if "rows" in options.factors:
         print(f"\n{memory}")
+
+
+def train_many(case: Case) -> None:
+    """Train once, and print each party's memory."""
+    with Ways() as ways:
+        found = Notebook("many_rows").get(ways, "runner", case, 0)
+    memory = (
+        f"{party} {found['most_memory'][party]:,.0f} MB ({more:,.0f} since the training began)"
+        for party, more in found["more_memory"].items()
+    )
+    print(f"{case.told()}: {found['wall']:,.0f} s, {found['cpu']:,.0f} s CPU; at most {', '.join(memory)}")
 
 
 def grow(ways: Ways, notebook: Notebook, centre: Case, factor: str, value: int, rounds: int) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from runner.engine.packing import Plan
 def without(lever: str) -> Iterator[None]:
     """Train without one lever, or without all of them."""
 
-    def one_sum_each(scheme: str, room: int, bits: tuple[int, int], *others: Any) -> Plan:
-        return Plan(*bits, columns=1, slots=1)
+    def one_sum_each(room: int, bits: tuple[int, int]) -> Plan:
+        return Plan(*bits, slots=1)
 
     def every_bucket(counts: Any, buckets: int) -> Any:
         own = np.arange(counts.size, dtype=np.int32).reshape(-1, buckets)

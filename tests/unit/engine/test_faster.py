@@ -102,6 +102,36 @@ def test_the_model_is_stock_secretflows(
     assert train(device, True, rows, private, weighted, **changes) == stock
 
 
+@pytest.mark.parametrize("block", [1, 64, 90, 150])
+def test_gradients_travel_in_blocks(
+    encryption_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    from runner.engine import encryption, faster
+
+    device, changes, taken = encryption_of("ou"), {"rowsample_by_tree": 0.6, "num_boost_round": 2}, []
+
+    def take_in(self: Any, rows: Any, *others: Any) -> int:
+        taken.append(rows.rows)
+        return original(self, rows, *others)
+
+    original = encryption.Evaluator.take_in
+    stock = train(device, False, 150, True, False, **changes)
+    monkeypatch.setattr(faster, "BLOCK", block)
+    monkeypatch.setattr(encryption.Evaluator, "take_in", take_in)
+    assert train(device, True, 150, True, False, **changes) == stock
+    assert max(taken) == min(block, 90)  # of the 90 rows that were drawn
+    assert sum(taken) == 2 * 90  # at two evaluators; the first tree is the label holder's alone
+
+
+def test_nothing_of_a_training_is_kept(encryption_of: Callable[[str], Any]) -> None:
+    device = encryption_of("ou")
+    train(device, True, 150, True, False)
+    actors = [actor._actor_handle for actor in (device.sk_keeper, *device.evaluators.values())]
+    assert [len(actors[0]._rows), *(sum(block.rows for block in actor._gradients) for actor in actors[1:])] == [150] * 3
+    device.forget()
+    assert [len(actors[0]._rows), *(len(actor._gradients) for actor in actors[1:])] == [0] * 3
+
+
 def test_a_label_holder_without_features_knows_the_sum_of_a_node(encryption_of: Callable[[str], Any]) -> None:
     device, others = encryption_of("ou"), PARTIES[1:]
     stock = train(device, False, 150, True, False, others)
