@@ -89,16 +89,17 @@ class Hosts:
         self._holders.close()
 
     def cut(self, name: str) -> None:
-        """Pull the cable of a host: what is sent to it, or by it, is lost, and nobody is told."""
-        self._switch(name, "down")
+        """Pull the cable of a host out of the switch: what is sent to it, or by it, is lost, and nobody is told."""
+        self._switch(name, "nomaster")
 
     def heal(self, name: str) -> None:
         """Plug it in again."""
-        self._switch(name, "up")
+        self._switch(name, "master", "bridge")
 
-    def _switch(self, name: str, state: str) -> None:
+    def _switch(self, name: str, *where: str) -> None:
+        """Not ``down`` and ``up``: the kernel may take a second or two to hear of a carrier that came back."""
         assert self._bridge is not None, "only hosts with namespaces have cables"
-        _run([*_entering(self._bridge), "ip", "link", "set", f"to-{name}", state])
+        _run([*_entering(self._bridge), "ip", "link", "set", f"to-{name}", *where])
 
     def _make_namespaces(self) -> None:
         enter = [] if os.geteuid() == 0 else entering_users(_users())
