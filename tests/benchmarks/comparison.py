@@ -1,12 +1,13 @@
 """The runner's training against other systems', on the same rows and the same bins: ratios, and AUC.
 
-    uv venv --python 3.10 ../peers-fedtree && uv pip install --python ../peers-fedtree/bin/python fedtree==1.0.5
+    (cd .. && uv venv --python 3.10 peers-fedtree && uv pip install --python peers-fedtree/bin/python fedtree==1.0.5)
     apt-get install libntl44    # for fedtree
-    uv venv --python 3.10 ../peers-fate && uv pip install --python ../peers-fate/bin/python pyfate==2.2.0
+    (cd .. && uv venv --python 3.10 peers-fate && uv pip install --python peers-fate/bin/python pyfate==2.2.0)
     python tests/benchmarks/comparison.py --fedtree ../peers-fedtree/bin/python --fate ../peers-fate/bin/python
         [--quick] [--rounds 3] [--rows 10000] [--features 30] [--parties 3] [--trees 5] [--depth 5] [--bits 2048]
 
-FedTree and FATE go into environments of their own, outside of the project, and are left out where no Python is given.
+FedTree and FATE go into environments of their own, and are left out where no Python is given; they are installed from
+outside of the project, whose pins would hold for them too.
 Features are bucket numbers already, ten equal parts of the training rows, so that all have the same bins. Every tree
 may use all parties' columns; a split needs no least gain or weight, lambda is 1. What is counted is training, without
 start, reading and predicting, in all processes. In turn, in each round: XGBoost on the pooled columns, which protects
